@@ -1,0 +1,5 @@
+"""`python -m inventory_server`."""
+
+from inventory_server.cli import main
+
+main()

@@ -1,0 +1,184 @@
+"""`inventory-server`: runs the server, and asks one how it is."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import grpc
+import typer
+import uvloop
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from inventory_server import __version__
+from inventory_server.call_log import JsonFormatter, TextFormatter
+from inventory_server.server import Server, StartError
+from inventory_server.settings import Settings, SettingsError
+
+app = typer.Typer(
+    add_completion=False,
+    help="The inventory service: stock, holds and availability over gRPC.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_DEFAULTS = Settings()
+
+Env = typer.Option
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"inventory-server {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def serve(
+    context: typer.Context,
+    host: Annotated[
+        str, Env(envvar="INVENTORY_HOST", help="Address to listen on.")
+    ] = _DEFAULTS.host,
+    port: Annotated[
+        int, Env(envvar="INVENTORY_PORT", help="Port of the gRPC server; 0 takes a free one.")
+    ] = _DEFAULTS.port,
+    redis_url: Annotated[
+        str,
+        Env(
+            envvar="INVENTORY_REDIS_URL",
+            help="A Redis to use: redis://, rediss:// or unix://. Without it the server runs"
+            " its own, in the data folder.",
+        ),
+    ] = _DEFAULTS.redis_url,
+    data_dir: Annotated[
+        Path, Env(envvar="INVENTORY_DATA_DIR", help="Data folder of the server's own Redis.")
+    ] = _DEFAULTS.data_dir,
+    durability: Annotated[
+        str,
+        Env(
+            envvar="INVENTORY_DURABILITY",
+            help="What to do with a Redis that may lose acknowledged changes: require (refuse"
+            " it), warn, or declared (trust it unasked).",
+        ),
+    ] = _DEFAULTS.durability,
+    partitions: Annotated[
+        int,
+        Env(envvar="INVENTORY_PARTITIONS", help="Partitions of the data; fixed once it is made."),
+    ] = _DEFAULTS.partitions,
+    sweeper: Annotated[
+        bool, Env(envvar="INVENTORY_SWEEPER", help="Sweep holds whose deadline has passed.")
+    ] = _DEFAULTS.sweeper,
+    sample_data: Annotated[
+        bool, Env(envvar="INVENTORY_SAMPLE_DATA", help="Fill an empty store with sample data.")
+    ] = _DEFAULTS.sample_data,
+    log_format: Annotated[
+        str, Env(envvar="INVENTORY_LOG_FORMAT", help="Form of the log: text or json.")
+    ] = _DEFAULTS.log_format,
+    call_log: Annotated[
+        bool, Env(envvar="INVENTORY_CALL_LOG", help="Write a JSON line for each call.")
+    ] = _DEFAULTS.call_log,
+    store_timeout_s: Annotated[
+        float,
+        Env(envvar="INVENTORY_STORE_TIMEOUT_S", help="Longest wait of a call for the store."),
+    ] = _DEFAULTS.store_timeout_s,
+    stall_timeout_s: Annotated[
+        float,
+        Env(
+            envvar="INVENTORY_STALL_TIMEOUT_S",
+            help="A connection to Redis that answers nobody for so long is cut.",
+        ),
+    ] = _DEFAULTS.stall_timeout_s,
+    drain_timeout_s: Annotated[
+        float,
+        Env(envvar="INVENTORY_DRAIN_TIMEOUT_S", help="Time for calls in flight at a stop."),
+    ] = _DEFAULTS.drain_timeout_s,
+    retention_s: Annotated[
+        int,
+        Env(
+            envvar="INVENTORY_RETENTION_S",
+            help="How long idempotency keys and ended holds are kept.",
+        ),
+    ] = _DEFAULTS.retention_s,
+    max_ttl_s: Annotated[
+        int, Env(envvar="INVENTORY_MAX_TTL_S", help="Longest ttl of a hold.")
+    ] = _DEFAULTS.max_ttl_s,
+    max_hold_life_s: Annotated[
+        int,
+        Env(
+            envvar="INVENTORY_MAX_HOLD_LIFE_S",
+            help="Longest life of a hold, extensions included.",
+        ),
+    ] = _DEFAULTS.max_hold_life_s,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """Run the server. Every flag can be given as its environment variable instead."""
+    if context.invoked_subcommand is not None:
+        return
+    given = {name: value for name, value in context.params.items() if name != "version"}
+    try:
+        settings = Settings(**given)
+    except SettingsError as error:
+        _refuse(str(error))
+    _set_up_logging(settings.log_format)
+    try:
+        uvloop.run(run(settings))
+    except StartError as error:
+        _refuse(str(error))
+
+
+@app.command()
+def healthcheck(
+    server: Annotated[
+        str, Env(envvar="INVENTORY_SERVER", help="The server's address.")
+    ] = f"127.0.0.1:{_DEFAULTS.port}",
+    service: Annotated[str, typer.Option(help="A service; without it, all of them.")] = "",
+    timeout_s: Annotated[float, typer.Option(help="Longest wait.")] = 3.0,
+) -> None:
+    """Ask a server whether it serves; exit status 1 if it does not."""
+    with grpc.insecure_channel(server) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        try:
+            answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=timeout_s)
+        except grpc.RpcError as error:
+            _refuse(f"{server}: {error.details()}")
+    name = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+    typer.echo(f"{server}: {name}")
+    if answer.status != health_pb2.HealthCheckResponse.SERVING:
+        raise typer.Exit(1)
+
+
+async def run(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT, then drains."""
+    log = logging.getLogger(__name__)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    server = Server(settings)
+    await server.start()
+    where = settings.data_dir if settings.is_embedded else "the given Redis"
+    log.info("serving on %s:%d, data in %s", settings.host, server.port, where)
+    await stopping.wait()
+    log.info("stopping: calls in flight may finish")
+    await server.stop()
+    log.info("stopped")
+
+
+def _set_up_logging(log_format: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+def _refuse(sentence: str) -> None:
+    typer.echo(f"inventory-server: {sentence}", err=True)
+    raise typer.Exit(2)
+
+
+def main() -> None:
+    """The console script."""
+    app()

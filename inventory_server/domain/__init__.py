@@ -1,0 +1,1 @@
+"""The words and rules of the service. Imports nothing but the standard library."""

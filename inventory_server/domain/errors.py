@@ -1,0 +1,239 @@
+"""The errors that callers see. Each holds facts; the sentence is made from them.
+
+InventoryError
+├── InvalidRequest
+├── IdempotencyKeyReused
+├── StockLevelNotFound
+├── HoldNotFound
+├── HoldEnded
+│   ├── HoldAlreadyConfirmed
+│   ├── HoldAlreadyReleased
+│   └── HoldExpired
+├── LinesRefused
+│   ├── InsufficientStock
+│   ├── BelowHeld
+│   ├── TotalTooLarge
+│   └── OnHandMismatch
+├── StoreUnavailable
+├── OutcomeUnknown
+├── StoreRewound
+├── StoreFull
+├── Draining
+└── Internal
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import ClassVar
+
+
+def iso_time(time_ms: int) -> str:
+    """The time in ISO 8601, UTC, to the millisecond."""
+    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class InventoryError(Exception):
+    """An error with a reason of the API. `facts` holds every value it names."""
+
+    reason: ClassVar[str]
+
+    def __init__(self, message: str, facts: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.facts = dict(facts or {})
+
+
+class InvalidRequest(InventoryError):
+    """A field of the request is wrong. `violations`: (field, sentence) pairs."""
+
+    reason = "INVALID_REQUEST"
+
+    def __init__(self, *violations: tuple[str, str]) -> None:
+        field, sentence = violations[0]
+        super().__init__(f"{field}: {sentence}", {"field": field})
+        self.violations = violations
+
+
+class IdempotencyKeyReused(InventoryError):
+    """The key was used before, for another request."""
+
+    reason = "IDEMPOTENCY_KEY_REUSED"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            "the idempotency key was used before, for another request", {"idempotency_key": key}
+        )
+
+
+class StockLevelNotFound(InventoryError):
+    """Levels that the request names do not exist. `levels`: (location, sku) pairs."""
+
+    reason = "STOCK_LEVEL_NOT_FOUND"
+    MAX_NAMED: ClassVar = 20
+
+    def __init__(self, levels: Sequence[tuple[str, str]]) -> None:
+        names = [f"{location}/{sku}" for location, sku in levels]
+        more = len(names) - self.MAX_NAMED
+        shown = ", ".join(names[: self.MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+        facts = {"levels": ",".join(names[: self.MAX_NAMED]), "missing_levels": str(len(names))}
+        super().__init__(f"no stock level: {names[0] if len(names) == 1 else shown}", facts)
+        self.levels = tuple(levels)
+
+
+class HoldNotFound(InventoryError):
+    """There is no such hold, or it ended longer ago than holds are kept."""
+
+    reason = "HOLD_NOT_FOUND"
+
+    def __init__(self, hold_id: str) -> None:
+        super().__init__("no such hold", {"hold_id": hold_id})
+        self.hold_id = hold_id
+
+
+class HoldEnded(InventoryError):
+    """The hold has ended otherwise than the verb would end it."""
+
+    time_name: ClassVar[str]
+    sentence: ClassVar[str]
+
+    def __init__(self, hold_id: str, time_ms: int) -> None:
+        facts = {"hold_id": hold_id, self.time_name: iso_time(time_ms)}
+        super().__init__(f"{self.sentence} at {iso_time(time_ms)}", facts)
+        self.hold_id = hold_id
+        self.time_ms = time_ms
+
+
+class HoldAlreadyConfirmed(HoldEnded):
+    """The hold was confirmed."""
+
+    reason = "HOLD_ALREADY_CONFIRMED"
+    time_name = "resolve_time"
+    sentence = "the hold was confirmed"
+
+
+class HoldAlreadyReleased(HoldEnded):
+    """The hold was released."""
+
+    reason = "HOLD_ALREADY_RELEASED"
+    time_name = "resolve_time"
+    sentence = "the hold was released"
+
+
+class HoldExpired(HoldEnded):
+    """The hold's deadline has passed."""
+
+    reason = "HOLD_EXPIRED"
+    time_name = "expire_time"
+    sentence = "the hold expired"
+
+
+class LinesRefused(InventoryError):
+    """Some lines break the verb's rule.
+
+    `lines` has one mapping a refused line, with `sku`, `location` and the
+    numbers that the rule compares, under the names in `numbers`.
+    """
+
+    numbers: ClassVar[tuple[str, ...]]
+    sentence: ClassVar[str]
+
+    def __init__(self, lines: Sequence[Mapping[str, str | int]]) -> None:
+        first = lines[0]
+        more = f" (and {len(lines) - 1} more lines)" if len(lines) > 1 else ""
+        numbers = ", ".join(f"{name} {first[name]}" for name in self.numbers)
+        where = f"{first['location']}/{first['sku']}"
+        facts = {"short_lines": str(len(lines)), **{k: str(v) for k, v in first.items()}}
+        super().__init__(f"{self.sentence}: {where}: {numbers}{more}", facts)
+        self.lines = tuple(lines)
+
+
+class InsufficientStock(LinesRefused):
+    """Lines ask for more than can be sold."""
+
+    reason = "INSUFFICIENT_STOCK"
+    numbers = ("requested", "available", "sellable")
+    sentence = "not enough stock"
+
+
+class BelowHeld(LinesRefused):
+    """A count would fall below what is held."""
+
+    reason = "BELOW_HELD"
+    numbers = ("requested", "held")
+    sentence = "the count would fall below what is held"
+
+
+class TotalTooLarge(LinesRefused):
+    """A count would grow past what can be counted exactly."""
+
+    reason = "TOTAL_TOO_LARGE"
+    numbers = ("requested", "on_hand")
+    sentence = "the count would grow too large"
+
+
+class OnHandMismatch(LinesRefused):
+    """A count is not the expected one."""
+
+    reason = "ON_HAND_MISMATCH"
+    numbers = ("expected", "on_hand")
+    sentence = "the count is not the expected one"
+
+
+class StoreUnavailable(InventoryError):
+    """The store is out of reach; the change was certainly not made."""
+
+    reason = "STORE_UNAVAILABLE"
+
+
+class OutcomeUnknown(InventoryError):
+    """The change was sent and no answer came: perhaps it was made."""
+
+    reason = "OUTCOME_UNKNOWN"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            "no answer came from the store: repeat the call with the same idempotency key",
+            {"idempotency_key": key},
+        )
+
+
+class StoreRewound(InventoryError):
+    """The store has gone back in time; nothing is written."""
+
+    reason = "STORE_REWOUND"
+
+    def __init__(self, partition: int) -> None:
+        super().__init__(
+            "the store has lost changes that were made; writes are refused",
+            {"partition": str(partition)},
+        )
+
+
+class StoreFull(InventoryError):
+    """The store's memory is full."""
+
+    reason = "STORE_FULL"
+
+    def __init__(self) -> None:
+        super().__init__("the store's memory is full")
+
+
+class Draining(InventoryError):
+    """The server is shutting down."""
+
+    reason = "DRAINING"
+
+    def __init__(self) -> None:
+        super().__init__("the server is shutting down")
+
+
+class Internal(InventoryError):
+    """A bug of the server; the log has the text, under the request id."""
+
+    reason = "INTERNAL"
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__("internal error", {"request_id": request_id})

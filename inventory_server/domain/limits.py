@@ -1,0 +1,64 @@
+"""Every limit of the service, in one place. Units stand last in the names."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Lines and quantities
+MAX_QUANTITY: Final = 2**31 - 1
+"""Units a line."""
+MAX_TOTAL: Final = 10**14 - 1
+"""Units a level. Within 2**53, and within the 14 digits that Lua's `..` writes exactly."""
+MAX_HOLD_LINES: Final = 100
+"""Lines a PlaceHold or RecordSale, before they are summed."""
+MAX_STOCK_LINES: Final = 500
+"""Lines a SetStock or AdjustStock, rows an import chunk, lines a CheckAvailability."""
+MAX_CHECK_LINES: Final = 500
+
+# Reads
+MAX_BATCH_SKUS: Final = 500
+MAX_LOCATIONS: Final = 100
+"""Locations named in one read."""
+MAX_BATCH_LEVELS: Final = 50_000
+"""SKUs times locations of one BatchGetStock."""
+LEVELS_A_SCRIPT: Final = 250
+"""Levels that one read script looks at, so that no script keeps Redis for long."""
+DEFAULT_PAGE_SIZE: Final = 50
+MAX_PAGE_SIZE: Final = 1000
+MAX_PAGE_SCAN: Final = 2000
+"""Levels that one page looks at."""
+
+# Text
+MAX_SKU_LENGTH: Final = 64
+MAX_STORE_LENGTH: Final = 64
+MAX_NOTE_LENGTH: Final = 256
+MAX_REFERENCE_LENGTH: Final = 128
+MAX_KEY_LENGTH: Final = 255
+MAX_ACTOR_LENGTH: Final = 128
+MAX_REQUEST_ID_LENGTH: Final = 128
+MAX_HOLD_ID_LENGTH: Final = 64
+
+# Time
+MIN_TTL_MS: Final = 1_000
+MAX_TTL_MS: Final = 24 * 3600 * 1000
+DEFAULT_TTL_MS: Final = 300_000
+MAX_HOLD_LIFE_MS: Final = 24 * 3600 * 1000
+"""From a hold's placing to its last possible deadline."""
+RETENTION_MS: Final = 24 * 3600 * 1000
+"""How long idempotency keys and ended holds are kept."""
+MINTED_KEY_RETENTION_MS: Final = 60_000
+"""The same for keys that the server made itself: nobody else knows them."""
+
+# Expiry
+EXPIRE_HOLDS_A_RUN: Final = 50
+EXPIRE_LINES_A_RUN: Final = 200
+MAX_SWEEP_LAG_MS: Final = 30_000
+"""Past this, holds are not swept as they should be and HoldService says so."""
+
+# The wire
+MAX_MESSAGE_BYTES: Final = 1 << 20
+MAX_METADATA_BYTES: Final = 16 << 10
+MAX_DETAILS_BYTES: Final = 5_632
+"""Of an error's details. Base64 on the wire it stays within the 8 KiB that peers accept."""
+MAX_CALLS_IN_FLIGHT: Final = 10_000
+"""Script calls sent and not yet answered."""

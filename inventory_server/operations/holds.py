@@ -1,0 +1,79 @@
+"""The verbs on holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from inventory_server.domain.fingerprint import fingerprint
+from inventory_server.domain.limits import DEFAULT_TTL_MS
+from inventory_server.domain.model import Hold, HoldChange, Line, Origin
+from inventory_server.domain.rules import line_text, sum_lines
+from inventory_server.operations.expiry import Expiry
+from inventory_server.stores.hold_store import HoldStore
+from inventory_server.stores.outcomes import Due
+
+
+class HoldOperations:
+    """Places holds and ends them. Every verb raises InventoryError when it is refused."""
+
+    def __init__(self, holds: HoldStore, expiry: Expiry) -> None:
+        self._holds = holds
+        self._expiry = expiry
+
+    async def place(
+        self,
+        lines: Sequence[Line],
+        *,
+        ttl_ms: int | None,
+        reference: str,
+        note: str,
+        origin: Origin,
+    ) -> HoldChange:
+        """Holds every line, or none; `ttl_ms` None means the default."""
+        summed = sum_lines(lines)
+        print_ = fingerprint(
+            "PlaceHold", *[line_text(line) for line in summed],
+            "" if ttl_ms is None else str(ttl_ms), reference, note,
+        )  # fmt: skip
+        answer = await self._place(summed, ttl_ms, reference, note, print_, origin)
+        while isinstance(answer, Due):
+            await self._expiry.expire_levels(answer, origin.deadline)
+            answer = await self._place(summed, ttl_ms, reference, note, print_, origin)
+        return answer
+
+    async def _place(
+        self,
+        lines: Sequence[Line],
+        ttl_ms: int | None,
+        reference: str,
+        note: str,
+        print_: str,
+        origin: Origin,
+    ) -> HoldChange | Due:
+        return await self._holds.place(
+            lines,
+            ttl_ms=DEFAULT_TTL_MS if ttl_ms is None else ttl_ms,
+            reference=reference,
+            note=note,
+            fingerprint=print_,
+            origin=origin,
+        )
+
+    async def get(self, hold_id: str, deadline: float) -> Hold:
+        """The hold as it is now."""
+        return await self._expiry.settled(lambda: self._holds.read(hold_id, deadline), deadline)
+
+    async def confirm(self, hold_id: str, origin: Origin) -> HoldChange:
+        """Turns the held units into sold ones."""
+        print_ = fingerprint("ConfirmHold", hold_id)
+        return await self._holds.confirm(hold_id, fingerprint=print_, origin=origin)
+
+    async def release(self, hold_id: str, origin: Origin) -> HoldChange:
+        """Gives the held units back."""
+        print_ = fingerprint("ReleaseHold", hold_id)
+        return await self._holds.release(hold_id, fingerprint=print_, origin=origin)
+
+    async def extend(self, hold_id: str, ttl_ms: int, origin: Origin) -> HoldChange:
+        """Moves the deadline to now + ttl, within the hold's longest life."""
+        print_ = fingerprint("ExtendHold", hold_id, str(ttl_ms))
+        return await self._holds.extend(hold_id, ttl_ms=ttl_ms, fingerprint=print_, origin=origin)

@@ -1,0 +1,60 @@
+"""The sample data: 902 products' stock, online and in five stores."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import logging
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from rich.progress import Progress
+
+from inventory_server.domain.limits import MAX_STOCK_LINES
+from inventory_server.domain.model import ImportRow, Origin
+from inventory_server.operations.imports import ImportOperations
+from inventory_server.stores.stock_store import StockStore
+
+log = logging.getLogger(__name__)
+
+ONLINE_UNITS: Final = 500
+_TIMEOUT_S: Final = 60.0
+
+
+async def load_sample_data(imports: ImportOperations, stock: StockStore) -> int:
+    """Imports the sample data into a store that has no levels; answers how many rows went in."""
+    loop = asyncio.get_running_loop()
+    if await stock.locations(loop.time() + _TIMEOUT_S):
+        return 0
+    rows = list(_sample_rows())
+    accepted = 0
+    with Progress(transient=False) as progress:
+        task = progress.add_task("Importing sample data", total=len(rows))
+        for at in range(0, len(rows), MAX_STOCK_LINES):
+            origin = Origin("", "sample-data", "sample-data", False, loop.time() + _TIMEOUT_S)
+            chunk = rows[at : at + MAX_STOCK_LINES]
+            result = await imports.take_chunk(chunk, mode="SET", reference="", origin=origin)
+            accepted += result.accepted_rows
+            progress.advance(task, len(chunk))
+    log.info("imported the sample data: %d levels", accepted)
+    return accepted
+
+
+def _sample_rows() -> Iterator[ImportRow]:
+    number = 0
+    for product in _read("products.csv"):
+        number += 1
+        yield ImportRow(number, product["sku"], "online", ONLINE_UNITS)
+    for row in _read("store_inventory.csv"):
+        number += 1
+        yield ImportRow(number, row["sku"], f"store:{row['store_id']}", int(row["qty"]))
+
+
+def _read(name: str) -> Iterator[dict[str, str]]:
+    """Rows of a sample file: in the package, or in the checkout that it runs from."""
+    packaged = files("inventory_server") / "_sample_data" / name
+    checkout = Path(__file__).resolve().parent.parent / "data" / name
+    source = packaged if packaged.is_file() else checkout
+    yield from csv.DictReader(source.read_text("utf-8").splitlines(keepends=True))

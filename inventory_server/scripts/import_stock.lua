@@ -1,0 +1,57 @@
+#!lua
+--[[ import_stock — Takes in a chunk of an import: its good lines together, its
+  bad ones reported. Makes missing levels.
+  KEYS  1 the chunk's idempotency record  2 the import's progress record
+        3.. the scope (include/scope.lua)
+  ARGV  1 now_ms ("" = TIME)  2 op  3 fingerprint  4 actor  5 reference
+        6 mode (SET or ADD)  7 retention_ms  8 max_total  9 first_row  10 next_row
+        11 scope counts  12.. the scope, each line with its quantity
+  Returns, first match wins
+    rewound     number epoch seq              the store went back in time
+    replay      outcome                       the same chunk, seen before
+    key_reused                                the key and row of another chunk
+    row_taken   next_row                      the row went in with another chunk
+    due         number...                     lines with holds to be expired first
+    ok          outcome                       "at_ms epoch n:seq,... refusals"
+                refusals: "-", or number:status:requested:fact, with "," between;
+                status below_held (fact: held) or total_too_large (fact: on_hand)
+  Cost  O(lines). Writes nothing unless it returns ok. ]]
+-- include: now.lua
+-- include: level.lua
+-- include: journal.lua
+-- include: scope.lua
+-- include: stock_verb.lua
+local now, max_total, adds = read_now(ARGV[1]), tonumber(ARGV[8]), ARGV[6] == 'ADD'
+local by = { op = ARGV[2], actor = ARGV[4], reference = ARGV[5], note = '', reason = '', now = now }
+local scope, refusal = read_scope(3, 12, ARGV[11], 1)
+if refusal then return refusal end
+local known = answer_known(KEYS[1], ARGV[3])
+if known then return known end
+local progress = tonumber(redis.call('GET', KEYS[2]) or 0)
+if tonumber(ARGV[9]) < progress then return { 'row_taken', progress } end
+
+local good, deltas, short, refusals = {}, {}, {}, {}
+for i, line in ipairs(scope.lines) do
+  local level = line.level or new_level(line.key)
+  line.level = level
+  local count = adds and level.on_hand + line.amount or line.amount
+  if count > max_total then
+    refusals[#refusals + 1] = i .. ':total_too_large:' .. line.amount .. ':' .. level.on_hand
+  elseif not adds and count < level.held then
+    short[#short + 1] = i
+    refusals[#refusals + 1] = i .. ':below_held:' .. line.amount .. ':' .. level.held
+  else
+    good[#good + 1], deltas[#deltas + 1] = line, count - level.on_hand
+  end
+end
+if #short > 0 then
+  local due = refuse('below_held', scope.lines, short, nil, now)
+  if due[1] == 'due' then return due end
+end
+
+-- COMMIT
+write_lines(good, 'IMPORT', by, deltas)
+local outcome = now .. ' ' .. (scope.partitions[1] and scope.partitions[1].epoch or 0) .. ' '
+  .. close_partitions(scope.partitions) .. ' ' .. (#refusals > 0 and table.concat(refusals, ',') or '-')
+redis.call('SET', KEYS[2], ARGV[10], 'PX', ARGV[7])
+return keep_outcome(KEYS[1], ARGV[3], outcome, ARGV[7])

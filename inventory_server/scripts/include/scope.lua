@@ -1,0 +1,61 @@
+-- The scope of a verb whose keys the caller names: partitions, locations and
+-- lines, each as many KEYS and ARGV as stands here.
+--   partition  KEYS meta, journal, locations   ARGV number, epoch, seen_seq
+--   location   KEYS low, skus                  ARGV index of its partition, name
+--   line       KEYS level, due                 ARGV index of its location, sku, `values` amounts
+local function read_scope(key_at, arg_at, counts, values)
+  local partition_count, location_count, line_count = string.match(counts, '^(%d+) (%d+) (%d+)$')
+  local scope = { partitions = {}, locations = {}, lines = {} }
+  for i = 1, tonumber(partition_count) do
+    local partition, refusal = open_partition(ARGV[arg_at], KEYS[key_at], KEYS[key_at + 1],
+      ARGV[arg_at + 1], ARGV[arg_at + 2])
+    if refusal then return nil, refusal end
+    partition.locations = KEYS[key_at + 2]
+    scope.partitions[i] = partition
+    key_at, arg_at = key_at + 3, arg_at + 3
+  end
+  for i = 1, tonumber(location_count) do
+    scope.locations[i] = {
+      low = KEYS[key_at], skus = KEYS[key_at + 1],
+      partition = scope.partitions[tonumber(ARGV[arg_at])], name = ARGV[arg_at + 1],
+    }
+    key_at, arg_at = key_at + 2, arg_at + 2
+  end
+  for i = 1, tonumber(line_count) do
+    local location = scope.locations[tonumber(ARGV[arg_at])]
+    scope.lines[i] = {
+      key = KEYS[key_at], due = KEYS[key_at + 1], low = location.low, skus = location.skus,
+      partition = location.partition, location = location.name, sku = ARGV[arg_at + 1],
+      amount = tonumber(ARGV[arg_at + 2]), expected = values > 1 and ARGV[arg_at + 3] or nil,
+      level = read_level(KEYS[key_at]),
+    }
+    key_at, arg_at = key_at + 2, arg_at + 2 + values
+  end
+  return scope
+end
+
+-- The numbers of the lines whose level is not there.
+local function missing_lines(lines)
+  local missing = {}
+  for i, line in ipairs(lines) do
+    if not line.level then missing[#missing + 1] = i end
+  end
+  return missing
+end
+
+-- Refuses for want of units: { status, number, fact... }, unless a hold whose
+-- deadline has passed still counts on one of those lines. Then the answer is
+-- { 'due', number... }, and the caller has them expired first.
+local function refuse(status, lines, short, facts, now)
+  local due = { 'due' }
+  for _, i in ipairs(short) do
+    if redis.call('ZCOUNT', lines[i].due, '-inf', now) > 0 then due[#due + 1] = i end
+  end
+  if #due > 1 then return due end
+  local answer = { status }
+  for n, i in ipairs(short) do
+    answer[#answer + 1] = i
+    for _, fact in ipairs(facts and facts[n] or {}) do answer[#answer + 1] = fact end
+  end
+  return answer
+end

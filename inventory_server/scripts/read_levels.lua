@@ -1,0 +1,23 @@
+#!lua flags=no-writes
+--[[ read_levels — Reads levels as they are at one instant.
+  KEYS  a level: level, due
+  ARGV  1 now_ms ("" = TIME)
+  Returns
+    due  number...                            levels with holds to be expired first
+    ok   now_ms (level earliest_deadline_ms)...   "" where there is none
+  Cost  O(levels). Writes nothing. ]]
+-- include: now.lua
+-- include: level.lua
+local now, answer, due = read_now(ARGV[1]), { 'ok', 0 }, { 'due' }
+answer[2] = now
+for i = 1, #KEYS, 2 do
+  local level = read_level(KEYS[i])
+  local earliest = ''
+  if level and level.held > 0 then
+    earliest = redis.call('ZRANGE', KEYS[i + 1], 0, 0, 'WITHSCORES')[2] or ''
+    if earliest ~= '' and tonumber(earliest) <= now then due[#due + 1] = (i + 1) / 2 end
+  end
+  answer[#answer + 1] = level and pack_level(level) or ''
+  answer[#answer + 1] = earliest
+end
+return #due > 1 and due or answer

@@ -1,0 +1,201 @@
+"""The composition root: builds everything, starts it, drains it, stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from inventory.v1 import availability_service_pb2, hold_service_pb2, stock_service_pb2
+from redis.exceptions import RedisError
+
+from inventory_server.call_log import CallLog
+from inventory_server.domain import limits
+from inventory_server.embedded_redis import EmbeddedRedis, EmbeddedRedisError
+from inventory_server.health import HealthMonitor, HealthServicer
+from inventory_server.operations.availability import AvailabilityOperations
+from inventory_server.operations.expiry import Expiry, Sweeper
+from inventory_server.operations.holds import HoldOperations
+from inventory_server.operations.imports import ImportOperations
+from inventory_server.operations.stock import StockOperations
+from inventory_server.sample_data import load_sample_data
+from inventory_server.servicers.availability_servicer import AvailabilityServicer
+from inventory_server.servicers.guard import Guard
+from inventory_server.servicers.hold_servicer import HoldServicer
+from inventory_server.servicers.stock_servicer import StockServicer
+from inventory_server.settings import Settings
+from inventory_server.stores.hold_store import HoldStore
+from inventory_server.stores.opening import StoreOpener, StoreRefusedError
+from inventory_server.stores.redis_store import RedisStore
+from inventory_server.stores.stock_store import StockStore
+
+log = logging.getLogger(__name__)
+
+SERVICES = (
+    stock_service_pb2.DESCRIPTOR.services_by_name["StockService"],
+    hold_service_pb2.DESCRIPTOR.services_by_name["HoldService"],
+    availability_service_pb2.DESCRIPTOR.services_by_name["AvailabilityService"],
+)
+
+OPTIONS = (
+    # A second server on the same port is an error, not a silent sharing.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
+    ("grpc.absolute_max_metadata_size", limits.MAX_METADATA_BYTES),
+    ("grpc.max_concurrent_streams", 1000),
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.max_connection_age_ms", 1_800_000),
+    ("grpc.max_connection_age_grace_ms", 60_000),
+)
+
+
+class StartError(Exception):
+    """The server cannot start; the sentence says why."""
+
+
+class Server:
+    """A server: `start`, then `stop`. Everything it uses is built here."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.port = 0
+        self.redis: EmbeddedRedis | None = None
+        self.store: RedisStore
+        self.sweeper: Sweeper
+        self.health: HealthMonitor
+        self._opener: StoreOpener
+        self._guard: Guard
+        self._call_log: CallLog
+        self._grpc: grpc.aio.Server
+        self._loops: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Serves. Raises StartError where it cannot; nothing is left running then."""
+        try:
+            await self._open_store()
+            await self._build()
+        except BaseException:
+            await self._close_store()
+            raise
+
+    async def stop(self) -> None:
+        """Says NOT_SERVING, lets calls in flight finish, and closes everything."""
+        await self.health.stop()
+        self._guard.draining = True
+        await self._grpc.stop(self.settings.drain_timeout_s)
+        self.sweeper.stop()
+        # The loops end by their flags; a cancel may get lost on Python 3.11.
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        self._call_log.flush()
+        await self._close_store()
+
+    async def _open_store(self) -> None:
+        url = self.settings.redis_url
+        try:
+            if not url:
+                self.redis = EmbeddedRedis(self.settings.data_dir)
+                await self.redis.start()
+                url = self.redis.url
+            self._opener = StoreOpener(
+                url,
+                partitions=self.settings.partitions,
+                durability=self.settings.durability,
+                stall_timeout_s=self.settings.stall_timeout_s,
+                on_change=self._store_changed,
+            )
+            self.store = await self._opener.open()
+        except (EmbeddedRedisError, StoreRefusedError) as error:
+            raise StartError(str(error)) from error
+        except (RedisError, OSError, TimeoutError, ValueError) as error:
+            raise StartError(f"cannot use Redis: {error or 'it does not answer'}") from error
+
+    async def _build(self) -> None:
+        settings = self.settings
+        holds = HoldStore(
+            self.store,
+            retention_ms=settings.retention_s * 1000,
+            max_hold_life_ms=settings.max_hold_life_s * 1000,
+        )
+        stock = StockStore(self.store, retention_ms=settings.retention_s * 1000)
+        expiry = Expiry(holds, self.store.keys)
+        imports = ImportOperations(stock, expiry)
+        if settings.sample_data:
+            await load_sample_data(imports, stock)
+        self._call_log = CallLog(sys.stderr if settings.call_log else None)
+        self._guard = Guard(self._call_log, timeout_s=settings.store_timeout_s)
+        servicers = (
+            StockServicer(
+                StockOperations(stock, expiry), imports, timeout_s=settings.store_timeout_s
+            ),
+            HoldServicer(HoldOperations(holds, expiry), max_ttl_ms=settings.max_ttl_s * 1000),
+            AvailabilityServicer(AvailabilityOperations(stock, expiry)),
+        )
+        self._grpc = grpc.aio.server(options=OPTIONS)
+        for service, servicer in zip(SERVICES, servicers, strict=True):
+            self._guard.register(self._grpc, service, servicer)
+        health_servicer = HealthServicer()
+        self.health = HealthMonitor(health_servicer, self.store, holds)
+        self.sweeper = Sweeper(holds, self.store.keys)
+        _add_infrastructure(self._grpc, health_servicer)
+        await self.health.check()
+        await self._listen()
+        self._run(self.health.run())
+        if settings.sweeper:
+            self._run(self.sweeper.run())
+
+    async def _listen(self) -> None:
+        address = f"{self.settings.host}:{self.settings.port}"
+        try:
+            self.port = self._grpc.add_insecure_port(address)
+            await self._grpc.start()
+        except RuntimeError as error:
+            raise StartError(f"cannot listen on {address}: is another server there?") from error
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        self._loops.append(asyncio.create_task(work))
+
+    def _store_changed(self, is_ready: bool) -> None:
+        log.debug("the store is %s", "there" if is_ready else "gone")
+        if hasattr(self, "health"):
+            self.health.wake()
+
+    async def _close_store(self) -> None:
+        if hasattr(self, "store"):
+            await self.store.drain()
+        if hasattr(self, "_opener") and self._opener.connection is not None:
+            await self._opener.connection.close()
+        if self.redis is not None:
+            await self.redis.stop()
+
+
+def _add_infrastructure(server: grpc.aio.Server, health_servicer: HealthServicer) -> None:
+    """Health, and reflection under both of its names."""
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    names = (
+        *[service.full_name for service in SERVICES],
+        health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+        reflection.SERVICE_NAME,
+        REFLECTION_V1,
+    )
+    reflection.enable_server_reflection(names, server)
+    servicer = reflection.aio.ReflectionServicer(names)
+    # The library serves v1alpha only; v1 has the same messages under another name.
+    handler = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection._reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection._reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    generic = grpc.method_handlers_generic_handler(REFLECTION_V1, {"ServerReflectionInfo": handler})
+    server.add_generic_rpc_handlers((generic,))
+
+
+REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"

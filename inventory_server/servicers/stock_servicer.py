@@ -1,0 +1,133 @@
+"""StockService: convert, call, convert."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from inventory.v1 import stock_service_pb2 as pb
+
+from inventory_server.domain.errors import InvalidRequest
+from inventory_server.domain.limits import (
+    MAX_HOLD_LINES,
+    MAX_NOTE_LENGTH,
+    MAX_REFERENCE_LENGTH,
+)
+from inventory_server.operations.imports import ImportOperations
+from inventory_server.operations.stock import StockOperations
+from inventory_server.servicers import requests, responses
+from inventory_server.servicers.paging import make_page_token, read_page_size, read_page_token
+from inventory_server.servicers.rpc_call import RpcCall
+
+
+class StockServicer:
+    """The RPCs of StockService, by their names in the proto."""
+
+    def __init__(
+        self, stock: StockOperations, imports: ImportOperations, *, timeout_s: float
+    ) -> None:
+        self._stock = stock
+        self._imports = imports
+        self._timeout_s = timeout_s
+
+    async def GetStock(self, request: pb.GetStockRequest, call: RpcCall) -> pb.GetStockResponse:
+        """Reads one SKU, with totals."""
+        sku = requests.read_sku("sku", request.sku)
+        locations = requests.read_locations(request.locations)
+        levels = await self._stock.get(sku, locations, call.deadline)
+        return pb.GetStockResponse(stock=responses.stock_message(sku, levels))
+
+    async def BatchGetStock(
+        self, request: pb.BatchGetStockRequest, call: RpcCall
+    ) -> pb.BatchGetStockResponse:
+        """Reads many SKUs, in the order asked."""
+        locations = requests.read_locations(request.locations)
+        skus = requests.read_skus(request.skus, locations)
+        found = await self._stock.batch_get(skus, locations, call.deadline)
+        return pb.BatchGetStockResponse(
+            stocks=[responses.stock_message(sku, found[sku]) for sku in skus if found[sku]],
+            unknown_skus=[sku for sku in skus if not found[sku]],
+        )
+
+    async def ListStockLevels(
+        self, request: pb.ListStockLevelsRequest, call: RpcCall
+    ) -> pb.ListStockLevelsResponse:
+        """Lists the levels of one location, in pages."""
+        location = requests.read_location("location", request.location)
+        status = requests.read_status(request.status)
+        prefix = requests.read_sku_prefix(request.sku_prefix)
+        query = ("ListStockLevels", location, status, prefix)
+        page = await self._stock.list(
+            location,
+            status=status,
+            prefix=prefix,
+            after=read_page_token(request.page_token, *query),
+            count=read_page_size(request.page_size),
+            deadline=call.deadline,
+        )
+        token = make_page_token(page.last_sku, *query)
+        levels = responses.level_messages(page.levels)
+        return pb.ListStockLevelsResponse(levels=levels, next_page_token=token)
+
+    async def SetStock(self, request: pb.SetStockRequest, call: RpcCall) -> pb.SetStockResponse:
+        """Sets absolute counts."""
+        change = await self._stock.set(
+            requests.read_count_lines(request.lines),
+            reason=requests.read_reason(request.reason),
+            note=requests.read_text("note", request.note, MAX_NOTE_LENGTH),
+            reference=requests.read_text("reference", request.reference, MAX_REFERENCE_LENGTH),
+            force=request.force,
+            origin=call.origin(),
+        )
+        call.replayed = change.replayed
+        levels = responses.level_messages(change.levels)
+        return pb.SetStockResponse(levels=levels, cursor=change.cursor)
+
+    async def AdjustStock(
+        self, request: pb.AdjustStockRequest, call: RpcCall
+    ) -> pb.AdjustStockResponse:
+        """Changes counts by signed deltas."""
+        change = await self._stock.adjust(
+            requests.read_delta_lines(request.lines),
+            reason=requests.read_reason(request.reason),
+            note=requests.read_text("note", request.note, MAX_NOTE_LENGTH),
+            reference=requests.read_text("reference", request.reference, MAX_REFERENCE_LENGTH),
+            origin=call.origin(),
+        )
+        call.replayed = change.replayed
+        levels = responses.level_messages(change.levels)
+        return pb.AdjustStockResponse(levels=levels, cursor=change.cursor)
+
+    async def RecordSale(
+        self, request: pb.RecordSaleRequest, call: RpcCall
+    ) -> pb.RecordSaleResponse:
+        """Sells units without a hold."""
+        change = await self._stock.sell(
+            requests.read_lines(request.lines, MAX_HOLD_LINES),
+            reference=requests.read_text("reference", request.reference, MAX_REFERENCE_LENGTH),
+            origin=call.origin(),
+        )
+        call.replayed = change.replayed
+        levels = responses.level_messages(change.levels)
+        return pb.RecordSaleResponse(levels=levels, cursor=change.cursor)
+
+    async def ImportStock(
+        self, chunks: AsyncIterator[pb.ImportStockRequest], call: RpcCall
+    ) -> AsyncIterator[pb.ImportStockResponse]:
+        """Takes in chunks of rows, each answered in turn."""
+        mode, next_row, all_replayed = "", 1, True
+        async for request in chunks:
+            mode = requests.read_import_mode(request, mode)
+            if mode == "ADD" and call.key_is_minted:
+                raise InvalidRequest(("idempotency-key", "ADD needs a key, so that it can resume"))
+            rows = requests.read_chunk(request)
+            if rows[0].row_number < next_row:
+                raise InvalidRequest(("first_row", f"at least {next_row} here"))
+            result = await self._imports.take_chunk(
+                rows,
+                mode=mode,
+                reference=requests.read_text("reference", request.reference, MAX_REFERENCE_LENGTH),
+                origin=call.chunk_origin(self._timeout_s),
+            )
+            next_row, all_replayed = result.next_row, all_replayed and result.replayed
+            yield responses.import_message(result)
+        call.replayed = all_replayed and next_row > 1

@@ -1,0 +1,72 @@
+"""The server's settings, read once at the start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from inventory_server.domain import limits
+
+DURABILITIES = ("require", "warn", "declared")
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the sentence says which, and what it may be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the server is told. Times are in the unit that the name ends with."""
+
+    host: str = "127.0.0.1"
+    port: int = 8061
+    redis_url: str = ""
+    """Empty: the server starts a redis-server of its own (embedded mode)."""
+    data_dir: Path = field(default_factory=lambda: Path("inventory-data"))
+    durability: str = "require"
+    partitions: int = 16
+    sweeper: bool = True
+    sample_data: bool = False
+    log_format: str = "text"
+    call_log: bool = True
+    store_timeout_s: float = 5.0
+    """How long a call may wait for the store, where its caller allows more."""
+    stall_timeout_s: float = 2.0
+    """A connection to the store that answers nobody for so long is cut."""
+    drain_timeout_s: float = 10.0
+    """How long calls in flight may take to finish at a stop."""
+    retention_s: int = limits.RETENTION_MS // 1000
+    max_ttl_s: int = limits.MAX_TTL_MS // 1000
+    max_hold_life_s: int = limits.MAX_HOLD_LIFE_MS // 1000
+
+    def __post_init__(self) -> None:
+        self._check(self.durability in DURABILITIES, "durability", "one of require, warn, declared")
+        self._check(self.log_format in ("text", "json"), "log_format", "text or json")
+        self._check(0 <= self.port <= 65535, "port", "0 to 65535")
+        self._check(1 <= self.partitions <= 4096, "partitions", "1 to 4096")
+        for name in ("store_timeout_s", "stall_timeout_s", "drain_timeout_s"):
+            self._check(0 < getattr(self, name) <= 3600, name, "more than 0, at most 3600")
+        self._check(60 <= self.retention_s <= 30 * 86400, "retention_s", "60 to 2592000")
+        self._check(1 <= self.max_ttl_s <= 86400, "max_ttl_s", "1 to 86400")
+        self._check(
+            self.max_ttl_s <= self.max_hold_life_s <= 30 * 86400,
+            "max_hold_life_s",
+            "max_ttl_s to 2592000",
+        )
+        schemes = ("redis://", "rediss://", "unix://")
+        self._check(
+            not self.redis_url or self.redis_url.startswith(schemes),
+            "redis_url",
+            "a redis://, rediss:// or unix:// address",
+        )
+
+    def _check(self, good: bool, name: str, wanted: str) -> None:
+        if not good:
+            flag = "--" + name.replace("_", "-")
+            shown = "that" if name == "redis_url" else repr(getattr(self, name))
+            raise SettingsError(f"{flag} (INVENTORY_{name.upper()}) must be {wanted}, not {shown}")
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the server runs its own redis-server."""
+        return not self.redis_url

@@ -1,0 +1,279 @@
+"""The store: runs scripts, and knows what became of each.
+
+A mutation whose reply is lost is settled by asking again under its own
+idempotency record, which makes the second run a replay; nothing else is ever
+sent twice. What cannot be settled in time is OutcomeUnknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, NamedTuple
+
+import hiredis
+
+from inventory_server.domain.errors import (
+    OutcomeUnknown,
+    StoreFull,
+    StoreRewound,
+    StoreUnavailable,
+)
+from inventory_server.domain.model import Origin
+from inventory_server.stores.connection import (
+    Argument,
+    Call,
+    LostError,
+    NotSentError,
+    PipelinedConnection,
+    Reply,
+    pack,
+)
+from inventory_server.stores.keys import Keyspace
+from inventory_server.stores.operation_id import operation_id
+from inventory_server.stores.records import parse_places
+from inventory_server.stores.scripts import Script
+
+log = logging.getLogger(__name__)
+
+_REFUSED_WHOLE: Final = (
+    "LOADING", "BUSY", "READONLY", "MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN",
+    "TRYAGAIN", "NOAUTH", "NOPERM", "WRONGPASS", "ERR max number of clients",
+)  # fmt: skip
+"""Errors that Redis gives before a script has written anything."""
+LATE_S: Final = 0.03
+"""How long before a deadline an answer has to be on its way."""
+
+
+ABANDONED_S: Final = 5.0
+"""How long the end of a call is waited for that its caller has left."""
+
+
+class Command(NamedTuple):
+    """A script call. `arguments` is asked anew before each run, for the guards in it."""
+
+    script: str
+    keys: Sequence[str]
+    arguments: Callable[[], Sequence[Argument]]
+
+
+class Partition:
+    """What this server knows of a partition: its epoch, and the highest seq it has seen."""
+
+    __slots__ = ("epoch", "rewound", "seq")
+
+    def __init__(self, epoch: str, seq: int) -> None:
+        self.epoch = epoch
+        self.seq = seq
+        self.rewound = False
+
+
+class RedisStore:
+    """Runs scripts for the typed stores, which know what they mean."""
+
+    def __init__(
+        self,
+        connection: PipelinedConnection,
+        scripts: dict[str, Script],
+        keys: Keyspace,
+        *,
+        store_id: str,
+        secret: bytes,
+        partitions: Sequence[Partition],
+        connect_wait_s: float = 1.0,
+    ) -> None:
+        self.keys = keys
+        self.store_id = store_id
+        self.partitions = tuple(partitions)
+        self.now_ms = ""
+        """The time that scripts are given; empty means Redis's own. Tests set it."""
+        self._connection = connection
+        self._scripts = scripts
+        self._secret = secret
+        self._connect_wait_s = connect_wait_s
+        self._loop = asyncio.get_running_loop()
+        self._abandoned: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the store can be reached, and has not gone back in time."""
+        return self._connection.is_ready and not any(p.rewound for p in self.partitions)
+
+    def operation_id(self, method: str, origin: Origin) -> str:
+        """The id of what this caller asks for under its key."""
+        return operation_id(self._secret, method, origin.caller, origin.key)
+
+    def guards(self) -> str:
+        """Every partition's ` n=epoch:seq`, for scripts that find their partitions themselves."""
+        return "".join([f" {n}={p.epoch}:{p.seq}" for n, p in enumerate(self.partitions)])
+
+    async def read(self, command: Command, deadline: float) -> list[Any]:
+        """Runs a script that changes nothing; a lost reply is StoreUnavailable."""
+        return await self._run_once(command, deadline)
+
+    async def command(self, *arguments: Argument, deadline: float) -> Reply:
+        """Runs a plain command that changes nothing."""
+        call = await self._send(pack(arguments), deadline)
+        return await self._reply_of(call)
+
+    async def sweep(self, command: Command, deadline: float) -> list[Any]:
+        """Runs a script that changes things and may run any number of times."""
+        reply = await self._run_once(command, deadline)
+        if reply[0] == "rewound" and self._adopt(reply):
+            reply = await self._run_once(command, deadline)
+        if reply[0] == "rewound":
+            raise StoreRewound(int(reply[1]))
+        return reply
+
+    async def mutate(self, command: Command, origin: Origin) -> list[Any]:
+        """Runs a script that keeps an idempotency record.
+
+        Raises StoreUnavailable (certainly not applied), OutcomeUnknown,
+        StoreFull or StoreRewound. A caller that goes away does not stop what
+        was sent; how that ended is then logged.
+        """
+        call = await self._send(self._pack(command), origin.deadline)
+        try:
+            try:
+                reply = await call.future
+            except LostError:
+                reply = await self._settle(command, origin)
+        except NotSentError as error:
+            raise StoreUnavailable(str(error)) from error
+        except asyncio.CancelledError:
+            self.background(self._log_end(command, origin, call))
+            raise
+        if isinstance(reply, hiredis.ReplyError):
+            if not _is_unknown_script(reply):
+                raise _error_of(reply)
+            await self._load(command.script, origin.deadline)
+            return await self.mutate(command, origin)
+        if reply[0] == "rewound":
+            if self._adopt(reply):
+                return await self.mutate(command, origin)
+            raise StoreRewound(int(reply[1]))
+        return reply  # type: ignore[no-any-return]
+
+    def see(self, places: str) -> None:
+        """Remembers how far the journals reach, so that a store put back is noticed."""
+        for number, seq in parse_places(places):
+            partition = self.partitions[number]
+            if seq > partition.seq:
+                partition.seq = seq
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Lets work go on that nobody waits for."""
+        task = self._loop.create_task(work)
+        self._abandoned.add(task)
+        task.add_done_callback(self._abandoned.discard)
+
+    async def drain(self) -> None:
+        """Waits for the work that nobody waits for."""
+        await asyncio.gather(*self._abandoned, return_exceptions=True)
+
+    def _pack(self, command: Command) -> bytes:
+        sha = self._scripts[command.script].sha
+        return pack(("EVALSHA", sha, len(command.keys), *command.keys, *command.arguments()))
+
+    async def _send(self, packed: bytes, deadline: float) -> Call:
+        """Sends, or raises StoreUnavailable."""
+        if not self._connection.is_ready:
+            left = deadline - LATE_S - self._loop.time()
+            if not await self._connection.wait_ready(max(0.0, min(left, self._connect_wait_s))):
+                raise StoreUnavailable("the store is out of reach")
+        try:
+            return self._connection.start(packed, deadline - LATE_S)
+        except NotSentError as error:
+            raise StoreUnavailable(str(error)) from error
+
+    async def _reply_of(self, call: Call) -> Reply:
+        try:
+            reply = await call.future
+        except (NotSentError, LostError) as error:
+            raise StoreUnavailable(str(error)) from error
+        if isinstance(reply, hiredis.ReplyError):
+            raise _error_of(reply)
+        return reply
+
+    async def _run_once(self, command: Command, deadline: float) -> list[Any]:
+        try:
+            reply = await self._reply_of(await self._send(self._pack(command), deadline))
+        except UnknownScriptError:
+            await self._load(command.script, deadline)
+            reply = await self._reply_of(await self._send(self._pack(command), deadline))
+        return reply  # type: ignore[no-any-return]
+
+    async def _load(self, script: str, deadline: float) -> None:
+        log.info("the store does not know the script %s; loading it", script)
+        text = self._scripts[script].text
+        await self.command("SCRIPT", "LOAD", text, deadline=deadline)
+
+    async def _settle(self, command: Command, origin: Origin) -> Reply:
+        """Asks again under the same idempotency record, until the deadline."""
+        while True:
+            left = origin.deadline - LATE_S - self._loop.time()
+            if left <= 0 or not await self._connection.wait_ready(left):
+                raise OutcomeUnknown(origin.key)
+            try:
+                call = self._connection.start(self._pack(command), origin.deadline - LATE_S)
+                reply = await call.future
+                if not isinstance(reply, hiredis.ReplyError):
+                    return reply
+                if not _is_unknown_script(reply):
+                    # Refused now; what became of the first sending stays open.
+                    log.warning("could not settle %s: %s", command.script, reply)
+                    raise OutcomeUnknown(origin.key)
+                await self._load(command.script, origin.deadline)
+            except (NotSentError, LostError, StoreUnavailable) as error:
+                log.info("asking again for %s: %s", command.script, error)
+
+    async def _log_end(self, command: Command, origin: Origin, call: Call) -> None:
+        """Finds out how a call ended that its caller did not wait for."""
+        later = origin._replace(deadline=self._loop.time() + ABANDONED_S)
+        call.deadline = later.deadline
+        try:
+            reply = await call.wait_again()
+        except NotSentError:
+            reply = ["not sent"]
+        except LostError:
+            try:
+                reply = await self._settle(command, later)
+            except OutcomeUnknown:
+                reply = ["unknown"]
+        ended = str(reply) if isinstance(reply, hiredis.ReplyError) else reply[0]
+        log.info("%s, left by its caller: %s, key %s", command.script, ended, origin.key)
+
+    def _adopt(self, refusal: list[Any]) -> bool:
+        """Takes over a newer epoch; False where the store really is behind."""
+        number, epoch, seq = int(refusal[1]), refusal[2], refusal[3]
+        partition = self.partitions[number]
+        if epoch and seq and int(epoch) > int(partition.epoch):
+            partition.epoch, partition.seq, partition.rewound = epoch, int(seq), False
+            return True
+        if not partition.rewound:
+            partition.rewound = True
+            now, seen = f"{epoch or '-'}:{seq or '-'}", f"{partition.epoch}:{partition.seq}"
+            log.error("the store went back: partition %d is at %s, was at %s", number, now, seen)
+        return False
+
+
+class ScriptError(Exception):
+    """A script failed: a bug, or a key of the wrong type. Nothing was written."""
+
+
+class UnknownScriptError(ScriptError):
+    """The store has forgotten the script. Nothing was run."""
+
+
+def _is_unknown_script(reply: Exception) -> bool:
+    return str(reply).startswith("NOSCRIPT")
+
+
+def _error_of(reply: Exception) -> Exception:
+    text = str(reply)
+    if text.startswith("OOM"):
+        return StoreFull()
+    if text.startswith(_REFUSED_WHOLE):
+        return StoreUnavailable(f"the store refused the call: {text.partition(' ')[0]}")
+    return UnknownScriptError(text) if _is_unknown_script(reply) else ScriptError(text)

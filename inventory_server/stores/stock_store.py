@@ -1,0 +1,206 @@
+"""Stock levels in Redis: one typed call a script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from inventory_server.domain.limits import MAX_TOTAL, MINTED_KEY_RETENTION_MS
+from inventory_server.domain.model import Change, CountLine, Level, Line, Origin
+from inventory_server.stores.connection import Argument
+from inventory_server.stores.cursor import make_cursor
+from inventory_server.stores.keys import partition_of
+from inventory_server.stores.outcomes import Due, lines_error
+from inventory_server.stores.records import parse_level, parse_levels
+from inventory_server.stores.redis_store import Command, RedisStore
+from inventory_server.stores.scope import Scope
+
+
+class ImportRefusal(Exception):
+    """A chunk that cannot be taken: its first row went in with another chunk."""
+
+    def __init__(self, next_row: int) -> None:
+        super().__init__(f"rows before {next_row} went in with another chunk")
+        self.next_row = next_row
+
+
+class LineRefusal(NamedTuple):
+    """A line of a chunk that stayed out: its number, and what its status word compares."""
+
+    number: int
+    status: str
+    requested: int
+    fact: int
+
+
+class StockStore:
+    """What the scripts do with levels. Raises InventoryError; answers Due where
+    holds have to be expired before the script can judge.
+    """
+
+    def __init__(self, store: RedisStore, *, retention_ms: int) -> None:
+        self._store = store
+        self._retention_ms = retention_ms
+
+    async def read_levels(
+        self, levels: Sequence[tuple[str, str]], deadline: float
+    ) -> list[tuple[Level | None, int | None]] | Due:
+        """Levels named (location, sku), each with its holds' earliest deadline, at one instant."""
+        store = self._store
+        keys: list[str] = []
+        for location, sku in levels:
+            keys += (store.keys.level(location, sku), store.keys.level_due(location, sku))
+        reply = await store.read(Command("read_levels", keys, lambda: (store.now_ms,)), deadline)
+        if reply[0] == "due":
+            return Due(tuple([levels[i - 1] for i in reply[1:]]))
+        return [
+            (
+                parse_level(sku, location, packed) if packed else None,
+                int(earliest) if earliest else None,
+            )
+            for (location, sku), packed, earliest in zip(
+                levels, reply[2::2], reply[3::2], strict=True
+            )
+        ]
+
+    async def locations(self, deadline: float) -> list[str]:
+        """Every location that has levels: online first, then the stores by name."""
+        found: list[str] = []
+        for number in range(self._store.keys.partitions):
+            key = self._store.keys.locations(number)
+            found += await self._store.command("HKEYS", key, deadline=deadline)
+        return sorted(found)
+
+    async def skus(
+        self, location: str, after: str, prefix: str, count: int, deadline: float
+    ) -> list[str]:
+        """The location's next SKUs in order, after this one, that start with `prefix`."""
+        low = f"({after}" if after else f"[{prefix}"
+        high = f"({prefix}\x7f" if prefix else "+"
+        key = self._store.keys.skus(location)
+        skus: list[str] = await self._store.command(
+            "ZRANGEBYLEX", key, low, high, "LIMIT", 0, count, deadline=deadline
+        )
+        return skus
+
+    async def set(
+        self,
+        lines: Sequence[CountLine],
+        *,
+        reason: str,
+        note: str,
+        reference: str,
+        force: bool,
+        fingerprint: str,
+        origin: Origin,
+    ) -> Change | Due:
+        """Sets counts; `lines` are sorted by location and SKU, each level once."""
+        counts = [Line(line.sku, line.location, line.on_hand) for line in lines]
+        expected = [
+            "" if line.expected_on_hand is None else str(line.expected_on_hand) for line in lines
+        ]
+        scope = Scope(self._store, counts, expected)
+        texts = (reference, note, reason)
+        own: tuple[Argument, ...] = (self._kept_ms(origin), "1" if force else "")
+        return await self._run(
+            "set_stock", "SetStock", scope, counts, texts, own, fingerprint, origin
+        )
+
+    async def adjust(
+        self,
+        lines: Sequence[Line],
+        *,
+        reason: str,
+        note: str,
+        reference: str,
+        fingerprint: str,
+        origin: Origin,
+    ) -> Change | Due:
+        """Changes counts by deltas; `lines` are summed and sorted."""
+        scope, texts = Scope(self._store, lines), (reference, note, reason)
+        own = (self._kept_ms(origin), MAX_TOTAL)
+        return await self._run(
+            "adjust_stock", "AdjustStock", scope, lines, texts, own, fingerprint, origin
+        )
+
+    async def sell(
+        self, lines: Sequence[Line], *, reference: str, fingerprint: str, origin: Origin
+    ) -> Change | Due:
+        """Sells units without a hold; `lines` are summed and sorted."""
+        scope, own = Scope(self._store, lines), (self._kept_ms(origin),)
+        return await self._run(
+            "record_sale", "RecordSale", scope, lines, (reference,), own, fingerprint, origin
+        )
+
+    async def import_lines(
+        self,
+        lines: Sequence[Line],
+        *,
+        mode: str,
+        rows: tuple[int, int],
+        reference: str,
+        fingerprint: str,
+        origin: Origin,
+    ) -> tuple[list[LineRefusal], str, bool] | Due:
+        """Takes in a chunk's lines: SET or ADD, one a level, sorted.
+
+        `rows` is (first_row, next_row). Answers the lines that stayed out, the
+        cursor, and whether it is a replay. Raises ImportRefusal.
+        """
+        store, scope = self._store, Scope(self._store, lines)
+        whole = store.operation_id("ImportStock", origin)
+        op = store.operation_id("ImportStock", origin._replace(key=f"{origin.key}\0{rows[0]}"))
+        home = partition_of(whole, store.keys.partitions)
+        keys = [store.keys.record(home, op), store.keys.record(home, whole), *scope.keys]
+        fixed: list[Argument] = [
+            store.now_ms, op, fingerprint, origin.actor, reference, mode, self._kept_ms(origin),
+            MAX_TOTAL, *rows, scope.counts,
+        ]  # fmt: skip
+        reply = await store.mutate(
+            Command("import_stock", keys, lambda: fixed + scope.arguments()), origin
+        )
+        if reply[0] == "row_taken":
+            raise ImportRefusal(int(reply[1]))
+        if reply[0] not in ("ok", "replay"):
+            return lines_error(reply, lines, origin)
+        _, epoch, places, refusals = reply[1].split(" ")
+        return _parse_refusals(refusals), self._cursor(epoch, places), reply[0] == "replay"
+
+    async def _run(
+        self,
+        script: str,
+        method: str,
+        scope: Scope,
+        lines: Sequence[Line],
+        texts: tuple[str, ...],
+        own: tuple[Argument, ...],
+        fingerprint: str,
+        origin: Origin,
+    ) -> Change | Due:
+        store = self._store
+        op = store.operation_id(method, origin)
+        fixed = [store.now_ms, op, fingerprint, origin.actor, *texts, *own, scope.counts]
+        keys = [store.keys.record(scope.partitions[0], op), *scope.keys]
+        reply = await store.mutate(Command(script, keys, lambda: fixed + scope.arguments()), origin)
+        if reply[0] not in ("ok", "replay"):
+            return lines_error(reply, lines, origin)
+        _, epoch, places, levels = reply[1].split(" ", 3)
+        cursor = self._cursor(epoch, places)
+        return Change(parse_levels(lines, levels), cursor, reply[0] == "replay")
+
+    def _kept_ms(self, origin: Origin) -> int:
+        return MINTED_KEY_RETENTION_MS if origin.key_is_minted else self._retention_ms
+
+    def _cursor(self, epoch: str, places: str) -> str:
+        self._store.see(places)
+        return make_cursor(self._store.store_id, epoch, "journal", places)
+
+
+def _parse_refusals(packed: str) -> list[LineRefusal]:
+    if packed == "-":
+        return []
+    parts = [part.split(":") for part in packed.split(",")]
+    return [
+        LineRefusal(int(number), status, int(requested), int(fact))
+        for number, status, requested, fact in parts
+    ]

@@ -1,0 +1,106 @@
+"""state = fold(journal): the journals alone say what the store must hold."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import redis
+
+LEVEL_FIELDS = ("on_hand", "held", "version", "safety_stock", "backorder_limit", "reorder_point")
+RECORD = ("fingerprint", "placed", "lines", "levels", "caller", "actor", "reference", "note")
+
+
+def unpack_level(packed: str) -> dict[str, Any]:
+    """A level from its packed form."""
+    parts = packed.split(" ")
+    level: dict[str, Any] = dict(zip(LEVEL_FIELDS, map(int, parts[:6]), strict=False))
+    level = dict.fromkeys(LEVEL_FIELDS, 0) | level
+    level["rearm_point"] = int(parts[6]) if len(parts) > 3 else 0
+    level["alert_state"] = parts[7] if len(parts) > 3 else "OK"
+    return level
+
+
+def fold(db: redis.Redis, partitions: int = 16) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    """Levels by (partition, location, sku) and holds by id, from the journals alone."""
+    levels: dict[Any, Any] = {}
+    holds: dict[Any, Any] = {}
+    for n in range(partitions):
+        last = 0
+        for entry_id, entry in db.xrange(f"inv:{{{n}}}:journal"):
+            seq = int(entry_id.split("-")[0])
+            assert entry_id == f"{last + 1}-0", f"a gap in partition {n} after {last}"
+            last = seq
+            if entry["level"]:
+                level = unpack_level(entry["level"])
+                place = (n, entry["location"], entry["sku"])
+                before = levels.get(place, {"on_hand": 0, "held": 0, "version": 0})
+                on_hand, held = map(int, entry["delta"].split(" "))
+                assert level["on_hand"] == before["on_hand"] + on_hand, entry
+                assert level["held"] == before["held"] + held, entry
+                assert level["version"] == before["version"] + 1, entry
+                levels[place] = level
+            if entry["hold"]:
+                holds[entry["hold_id"]] = (entry["hold"], entry["record"])
+        assert int(db.hget(f"inv:{{{n}}}:meta", "seq") or 0) == last
+    return levels, holds
+
+
+def stored_levels(db: redis.Redis) -> dict[Any, Any]:
+    """Levels by (partition, location, sku), from their hashes."""
+    found = {}
+    for key in db.scan_iter("inv:{*}:level:*", count=1000):
+        n = int(key[5 : key.index("}")])
+        location, _, sku = key.split(":level:", 1)[1].rpartition(":")
+        fields = db.hgetall(key)
+        level: dict[str, Any] = {name: int(fields.get(name, 0)) for name in LEVEL_FIELDS}
+        level["rearm_point"] = int(fields.get("rearm_point", level["reorder_point"]))
+        level["alert_state"] = fields.get("alert_state", "OK")
+        found[n, location, sku] = level
+    return found
+
+
+def stored_holds(db: redis.Redis) -> dict[Any, Any]:
+    """Holds by id, from their hashes, without the keys of their later verbs."""
+    found = {}
+    for key in db.scan_iter("inv:{*}:hold:*", count=1000):
+        fields = db.hgetall(key)
+        record = "\n".join(fields.get(name, "") for name in RECORD)
+        found[key.split(":hold:")[1]] = (fields["state"], record)
+    return found
+
+
+def assert_journal_folds_to_state(db: redis.Redis) -> None:
+    """Levels, holds and every index are what the journals say."""
+    levels, holds = fold(db)
+    assert stored_levels(db) == levels
+    # An ended hold goes after its retention time, without a movement.
+    stored = stored_holds(db)
+    assert stored == {id_: holds[id_] for id_ in stored}
+    assert not [id_ for id_ in set(holds) - set(stored) if holds[id_][0].startswith("HELD")]
+    _assert_indexes(db, levels, stored)
+
+
+def _assert_indexes(db: redis.Redis, levels: dict[Any, Any], holds: dict[Any, Any]) -> None:
+    held: dict[Any, int] = defaultdict(int)
+    due: dict[Any, dict[str, int]] = defaultdict(dict)
+    for hold_id, (state, record) in holds.items():
+        word, deadline, *_ = state.split(" ")
+        assert db.zscore(f"inv:{{{hold_id.split('-')[0]}}}:due", hold_id) is not None
+        for line in record.split("\n")[2].split(",") if word == "HELD" else ():
+            n, location, sku, quantity = line.split(" ")
+            held[int(n), location, sku] += int(quantity)
+            due[int(n), location, sku][hold_id] = int(deadline)
+    skus: dict[Any, list[str]] = defaultdict(list)
+    low: dict[Any, set[str]] = defaultdict(set)
+    for (n, location, sku), level in levels.items():
+        key = f"inv:{{{n}}}:due:{location}:{sku}"
+        assert dict(db.zrange(key, 0, -1, withscores=True)) == due[n, location, sku], key
+        assert level["held"] == held[n, location, sku] >= 0
+        skus[n, location].append(sku)
+        if level["alert_state"] != "OK":
+            low[n, location].add(sku)
+    for (n, location), names in skus.items():
+        assert db.zrange(f"inv:{{{n}}}:skus:{location}", 0, -1) == sorted(names)
+        assert db.smembers(f"inv:{{{n}}}:low:{location}") == low[n, location]
+        assert db.hexists(f"inv:{{{n}}}:locations", location)

@@ -1,0 +1,32 @@
+"""Real processes for tests: redis-server, and whatever else is started."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+
+
+def free_port() -> int:
+    """A port that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start_redis(*arguments: str) -> subprocess.Popen[bytes]:
+    """A redis-server without a file of its own, unless the arguments give it one."""
+    return subprocess.Popen(
+        ["redis-server", "--save", "", "--appendonly", "no", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def stop_process(process: subprocess.Popen[bytes]) -> None:
+    """Ends it in order, and not in order if it does not."""
+    process.terminate()
+    try:
+        process.wait(timeout=15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
