@@ -31,13 +31,18 @@ async def set_stock(
 
 
 async def place(
-    holds: Any, *lines: Line, ttl_s: float | None = None, metadata: Any = (), **more: Any
+    holds: Any,
+    *lines: Line,
+    ttl_s: float | None = None,
+    metadata: Any = (),
+    timeout: float | None = None,
+    **more: Any,
 ) -> hold_pb.PlaceHoldResponse:
     ttl = None
     if ttl_s is not None:
         ttl = Duration(seconds=int(ttl_s), nanos=int(ttl_s % 1 * 10**9))
     request = hold_pb.PlaceHoldRequest(lines=lines or [line()], ttl=ttl, **more)
-    return await holds.PlaceHold(request, metadata=metadata)
+    return await holds.PlaceHold(request, metadata=metadata, timeout=timeout)
 
 
 async def level_of(stock: Any, sku: str = "SKU1", location: str = "online") -> Any:

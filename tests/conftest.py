@@ -107,9 +107,9 @@ def availability(channel: grpc.aio.Channel) -> AvailabilityServiceStub:
 def server_address(tmp_path: Path) -> Iterator[str]:
     """A server of its own, in embedded mode, with an empty store."""
     port = free_port()
+    flags = ["--port", str(port), "--data-dir", str(tmp_path / "store"), "--no-call-log"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "inventory_server", "--port", str(port)]
-        + ["--data-dir", str(tmp_path / "store"), "--no-call-log"],
+        [sys.executable, "-m", "inventory_server", *flags],
         stderr=subprocess.DEVNULL,
     )
     with grpc.insecure_channel(f"127.0.0.1:{port}") as opened:
