@@ -1,0 +1,229 @@
+"""Whatever stands in a key's place, a script changes everything or nothing.
+
+Redis takes nothing back: a command that fails in the middle of a script leaves
+what was written before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+import grpc
+import pytest
+import redis
+from google.protobuf.duration_pb2 import Duration
+from inventory.v1 import hold_service_pb2 as hold_pb
+from inventory.v1 import stock_service_pb2 as stock_pb
+
+from inventory_server.domain.model import Origin
+from inventory_server.server import Server
+from inventory_server.stores.keys import partition_of
+from inventory_server.stores.redis_store import ScriptError
+from tests.calls import COUNT, key, line, place, refused, set_stock
+from tests.scripts.database import dump, put_wrong_type
+
+NOW = 1_800_000_000_000
+PLACES = ("online", "store:DELHI")
+"""Of two partitions, the first one being home."""
+
+
+class World(NamedTuple):
+    """A server at a set time, with levels A (all held) and B (free) at two places."""
+
+    server: Server
+    stock: Any
+    holds: Any
+    db: redis.Redis
+    hold_id: str
+
+    def key(self, role: str) -> str:
+        """The key that a script meets in this role, `role` or `role at place`."""
+        names, store = self.server.store.keys, self.server.store
+        kind, _, place_name = role.partition(" at ")
+        home = names.partition(place_name or "online")
+        origin = Origin("", "", "k", False, 0.0)
+        method, _, sku = kind.partition(" ")
+        if method in ("record", "chunk", "progress"):
+            whole = store.operation_id("ImportStock", origin)
+            chunk = store.operation_id("ImportStock", origin._replace(key="k\0001"))
+            imported = partition_of(whole, names.partitions)
+            return {
+                "record": names.record(home, store.operation_id(sku, origin)),
+                "chunk": names.record(imported, chunk),
+                "progress": names.record(imported, whole),
+            }[method]
+        made = {
+            "level": lambda: names.level(place_name, sku),
+            "level_due": lambda: names.level_due(place_name, sku),
+            "low": lambda: names.low(place_name),
+            "skus": lambda: names.skus(place_name),
+            "journal": lambda: names.journal(home),
+            "meta": lambda: names.meta(home),
+            "locations": lambda: names.locations(home),
+            "due": lambda: names.due(home),
+            "refs": lambda: names.refs(home),
+            "hold": lambda: names.hold(self.hold_id),
+            "new_hold": lambda: names.hold(f"{home}-{store.operation_id('PlaceHold', origin)}"),
+        }
+        return made[method]()
+
+
+@pytest.fixture
+async def world(server: Server, stock: Any, holds: Any, db: redis.Redis) -> Any:
+    server.store.now_ms = str(NOW)
+    for place_name in PLACES:
+        await set_stock(stock, 5, sku="A", location=place_name)
+        await set_stock(stock, 5, sku="B", location=place_name)
+    lines = [line("A", 5, place_name) for place_name in PLACES]
+    placed = await place(holds, *lines, ttl_s=10, reference="order-1")
+    yield World(server, stock, holds, db, placed.hold.hold_id)
+    # What was broken on purpose is not compared with its journal.
+    db.flushall()
+
+
+async def place_hold(world: World) -> Any:
+    lines = [line("B", 5, place_name) for place_name in PLACES]
+    return await place(world.holds, *lines, reference="order-2", metadata=key("k"))
+
+
+async def confirm_hold(world: World) -> Any:
+    return await world.holds.ConfirmHold(hold_pb.ConfirmHoldRequest(hold_id=world.hold_id))
+
+
+async def release_hold(world: World) -> Any:
+    return await world.holds.ReleaseHold(hold_pb.ReleaseHoldRequest(hold_id=world.hold_id))
+
+
+async def extend_hold(world: World) -> Any:
+    request = hold_pb.ExtendHoldRequest(hold_id=world.hold_id, ttl=Duration(seconds=100))
+    return await world.holds.ExtendHold(request)
+
+
+async def expire_holds(world: World) -> Any:
+    world.server.store.now_ms = str(NOW + 10_000)
+    return await world.holds.GetHold(hold_pb.GetHoldRequest(hold_id=world.hold_id))
+
+
+async def set_stock_of_new_levels(world: World) -> Any:
+    lines = [stock_pb.SetStockLine(sku="C", location=name, on_hand=0) for name in PLACES]
+    request = stock_pb.SetStockRequest(lines=lines, reason=COUNT)
+    return await world.stock.SetStock(request, metadata=key("k"))
+
+
+async def adjust_stock(world: World) -> Any:
+    lines = [stock_pb.AdjustStockLine(sku="B", location=name, delta=-5) for name in PLACES]
+    request = stock_pb.AdjustStockRequest(lines=lines, reason=COUNT)
+    return await world.stock.AdjustStock(request, metadata=key("k"))
+
+
+async def record_sale(world: World) -> Any:
+    lines = [line("B", 5, place_name) for place_name in PLACES]
+    request = stock_pb.RecordSaleRequest(lines=lines)
+    return await world.stock.RecordSale(request, metadata=key("k"))
+
+
+async def import_stock(world: World) -> Any:
+    rows = [stock_pb.ImportRow(sku="C", location=name, quantity=0) for name in PLACES]
+    chunk = stock_pb.ImportStockRequest(first_row=1, rows=rows, mode=stock_pb.IMPORT_MODE_SET)
+    return [answer async for answer in world.stock.ImportStock(iter([chunk]), metadata=key("k"))]
+
+
+async def get_stock(world: World) -> Any:
+    return await world.stock.GetStock(stock_pb.GetStockRequest(sku="A"))
+
+
+async def list_levels(world: World) -> Any:
+    return await world.stock.ListStockLevels(stock_pb.ListStockLevelsRequest(location="online"))
+
+
+async def get_hold(world: World) -> Any:
+    return await world.holds.GetHold(hold_pb.GetHoldRequest(hold_id=world.hold_id))
+
+
+def at_both(*roles: str) -> list[str]:
+    return [f"{role} at {place_name}" for role in roles for place_name in PLACES]
+
+
+Verb = Callable[[World], Awaitable[Any]]
+TOUCHED: dict[Verb, list[str]] = {
+    place_hold: [
+        "new_hold", "due", "refs", *at_both("level B", "level_due B", "low", "journal", "meta"),
+    ],
+    confirm_hold: ["hold", "due", *at_both("level A", "level_due A", "journal", "meta")],
+    release_hold: ["hold", "due", *at_both("level A", "level_due A", "low", "journal", "meta")],
+    extend_hold: ["hold", "due", "journal", "meta", *at_both("level A", "level_due A")],
+    expire_holds: ["hold", "due", *at_both("level A", "level_due A", "low", "journal", "meta")],
+    set_stock_of_new_levels: [
+        "record SetStock", *at_both("level C", "low", "skus", "locations", "journal", "meta"),
+    ],
+    adjust_stock: ["record AdjustStock", *at_both("level B", "low", "journal", "meta")],
+    record_sale: ["record RecordSale", *at_both("level B", "low", "journal", "meta")],
+    import_stock: [
+        "chunk", "progress", *at_both("level C", "low", "skus", "locations", "journal", "meta"),
+    ],
+    get_stock: at_both("level A", "level_due A", "locations"),
+    list_levels: ["skus at online", "level A at online"],
+    get_hold: ["hold"],
+}  # fmt: skip
+"""Every key that a verb meets here, and would fail on: levels become OUT, and C is new."""
+
+FIRST_MET_BY_A_WRITE = {"due", "refs", "level_due", "low", "skus", "locations"}
+half_applied = pytest.mark.xfail(
+    reason="the script meets this key by a write only, after it has written others", strict=True
+)
+
+
+def cases() -> list[Any]:
+    """Every verb with every key that it meets."""
+    found = []
+    for verb, roles in TOUCHED.items():
+        for role in roles:
+            is_met_late = verb not in (get_stock, list_levels, get_hold) and (
+                role.split(" ")[0] in FIRST_MET_BY_A_WRITE or role == "journal at store:DELHI"
+            )
+            # expire_holds starts from the first level's due.
+            is_met_late &= (verb, role) != (expire_holds, "level_due A at online")
+            marks = [half_applied] if is_met_late else []
+            found.append(pytest.param(verb, role, id=f"{verb.__name__}: {role}", marks=marks))
+    return found
+
+
+@pytest.mark.parametrize("verb", TOUCHED, ids=lambda verb: verb.__name__)
+async def test_the_verb_goes_through_where_nothing_is_wrong(world: World, verb: Verb) -> None:
+    assert await verb(world)
+
+
+@pytest.mark.parametrize(("verb", "role"), cases())
+async def test_a_key_of_a_wrong_type_leaves_everything_as_it_was(
+    world: World, verb: Verb, role: str
+) -> None:
+    put_wrong_type(world.db, world.key(role))
+    before = dump(world.db)
+    refusal = await refused(verb(world))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
+    assert refusal.status.message == "internal error"
+    assert set(refusal.facts) == {"request_id"}
+    assert dump(world.db) == before
+
+
+@pytest.mark.parametrize("role", ["due", pytest.param("refs", marks=half_applied), "hold"])
+async def test_a_hold_whose_time_is_over_goes_whole_or_not_at_all(world: World, role: str) -> None:
+    await release_hold(world)
+    world.server.store.now_ms = str(NOW + world.server.settings.retention_s * 1000)
+    put_wrong_type(world.db, world.key(role))
+    before = dump(world.db)
+    with pytest.raises(ScriptError):
+        await world.server.sweeper.sweep()
+    assert dump(world.db) == before
+
+
+@half_applied
+async def test_a_journal_that_is_ahead_of_its_seq_leaves_everything_as_it_was(
+    world: World,
+) -> None:
+    # The second partition's journal: the first one's would fail at the first write.
+    world.db.xadd(world.key("journal at store:DELHI"), {"id": "x"}, id="1000000-0")
+    before = dump(world.db)
+    await refused(place_hold(world))
+    assert dump(world.db) == before
