@@ -1,0 +1,61 @@
+"""A TCP proxy before Redis that can swallow replies, and cut connections."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Self
+
+
+class ReplyProxy:
+    """Passes requests on; replies too, unless `swallowing` is set."""
+
+    def __init__(self, socket_path: str) -> None:
+        self._socket_path = socket_path
+        self._server: asyncio.Server | None = None
+        self._writers: list[asyncio.StreamWriter] = []
+        self.swallowing = False
+        self.swallowed_bytes = 0
+        self.refusing = False
+        self.port = 0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """Cuts every connection at once."""
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        if self.refusing:
+            writer.transport.abort()
+            return
+        redis_reader, redis_writer = await asyncio.open_unix_connection(self._socket_path)
+        self._writers.append(redis_writer)
+        await asyncio.gather(
+            self._pump(reader, redis_writer, replies=False),
+            self._pump(redis_reader, writer, replies=True),
+        )
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, replies: bool
+    ) -> None:
+        try:
+            while data := await reader.read(65536):
+                if replies and self.swallowing:
+                    self.swallowed_bytes += len(data)
+                    continue
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass  # the other side was cut on purpose
+        writer.close()
