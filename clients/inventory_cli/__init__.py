@@ -1,0 +1,1 @@
+"""`inventory`: the command-line client of the inventory service. It knows only the protos."""

@@ -1,0 +1,42 @@
+"""Ctrl-C, SIGTERM and a time limit, as an error that can still say how to resume."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final, NoReturn
+
+from inventory_cli.errors import CliError, ExitStatus
+
+_SENTENCES: Final = {
+    signal.SIGINT: "stopped by Ctrl-C",
+    signal.SIGTERM: "stopped by SIGTERM",
+    signal.SIGALRM: "the time limit is over",
+}
+
+
+class StoppedError(CliError):
+    """A signal, or the time limit, ended the work."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(_SENTENCES[signal.Signals(number)])
+        self.exit_status = int(ExitStatus.BROKEN_OFF) if number == signal.SIGALRM else 128 + number
+
+
+@contextmanager
+def stop_signals(limit_s: float | None) -> Iterator[None]:
+    """Raises StoppedError in the main thread at a signal, and after `limit_s` seconds."""
+    before = {number: signal.signal(number, _stop) for number in _SENTENCES}
+    signal.setitimer(signal.ITIMER_REAL, limit_s or 0.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    raise StoppedError(number)
