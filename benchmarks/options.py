@@ -1,0 +1,67 @@
+"""What a run is told: how long, how often, how much, and which parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+RESULTS: Final = ROOT / "benchmarks" / "results"
+DURABILITIES: Final = ("no AOF", "always")
+SECTIONS: Final = ("load", "latency", "import", "memory")
+ROWS: Final = ("empty", "place", "check", "confirm", "seed", "redis")
+CONNECTIONS: Final = 4
+STREAMS: Final = 16
+"""Calls in flight a connection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """A run's size. Every loop of the suite is bounded by one of these."""
+
+    rounds: int = 6
+    seconds: float = 1.0
+    """Measured time of one row in one round."""
+    warmup_s: float = 0.3
+    latency_rounds: int = 4
+    latency_calls: int = 250
+    """Calls a method of the latency table in one of its rounds."""
+    repeats: int = 3
+    """How often a start or a small import is timed."""
+    import_rows: int = 1_000_000
+    memory_things: int = 100_000
+    only: tuple[str, ...] = ()
+    """Sections or rows of the load section; empty means everything."""
+    is_quick: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the results may be kept as the project's last ones."""
+        return not self.only and not self.is_quick
+
+    def wants(self, section: str) -> bool:
+        """Whether a section is to be run."""
+        return not self.only or section in self.only or (section == "load" and bool(self.rows()))
+
+    def rows(self) -> tuple[str, ...]:
+        """The rows of the load section that are to be run."""
+        if not self.only or "load" in self.only:
+            return ROWS
+        return tuple(row for row in ROWS if row in self.only)
+
+
+def quick_options(only: tuple[str, ...]) -> Options:
+    """A run that shows whether everything works, in little more than a minute."""
+    return Options(
+        rounds=2,
+        seconds=0.5,
+        warmup_s=0.2,
+        latency_rounds=1,
+        latency_calls=200,
+        repeats=1,
+        import_rows=100_000,
+        memory_things=10_000,
+        only=only,
+        is_quick=True,
+    )
