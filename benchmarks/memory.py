@@ -71,9 +71,7 @@ def _check(
     """The last hold must be there, and confirmed."""
     *_, (_, op) = holds
     hold_id = hold_id_of(op)
-    state = connection.command(
-        "HGET", f"inv:{{{hold_id.partition('-')[0]}}}:hold:{hold_id}", "state"
-    )
+    state = connection.command("GET", f"inv:{{{hold_id.partition('-')[0]}}}:hold:{hold_id}")
     if not str(state).startswith("CONFIRMED"):
         raise RuntimeError(f"the hold {hold_id} in {redis.socket} is {state}")
 

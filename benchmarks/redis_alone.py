@@ -13,7 +13,7 @@ import hiredis
 
 from benchmarks.load import Measured
 from benchmarks.processes import Started, busy_us, cpu_us
-from inventory_server.stores.connection import pack
+from inventory_server.stores.pipeline import pack
 
 _TIMEOUT_S: Final = 30.0
 _READ_BYTES: Final = 65_536

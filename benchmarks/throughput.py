@@ -47,7 +47,10 @@ class Figures:
     def summary(self) -> dict[str, Any]:
         """What is kept of it."""
         names = sorted({name for one in self.rounds for name in one.cpu_us})
-        cpu = {name: self.middle(lambda one, name=name: one.cpu_us[name]) for name in names}  # type: ignore[misc]
+        cpu = {
+            name: self.middle(lambda one, name=name: one.cpu_us[name])  # type: ignore[misc]
+            for name in names
+        }
         return {
             "calls_per_s": round(self.middle(lambda one: one.calls_per_s)),
             "cpu_us_a_call": {name: round(used, 1) for name, used in cpu.items()},

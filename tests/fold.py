@@ -8,7 +8,6 @@ from typing import Any
 import redis
 
 LEVEL_FIELDS = ("on_hand", "held", "version", "safety_stock", "backorder_limit", "reorder_point")
-RECORD = ("fingerprint", "placed", "lines", "levels", "caller", "actor", "reference", "note")
 
 
 def unpack_level(packed: str) -> dict[str, Any]:
@@ -47,26 +46,21 @@ def fold(db: redis.Redis, partitions: int = 16) -> tuple[dict[Any, Any], dict[An
 
 
 def stored_levels(db: redis.Redis) -> dict[Any, Any]:
-    """Levels by (partition, location, sku), from their hashes."""
+    """Levels by (partition, location, sku), from their keys."""
     found = {}
     for key in db.scan_iter("inv:{*}:level:*", count=1000):
         n = int(key[5 : key.index("}")])
         location, _, sku = key.split(":level:", 1)[1].rpartition(":")
-        fields = db.hgetall(key)
-        level: dict[str, Any] = {name: int(fields.get(name, 0)) for name in LEVEL_FIELDS}
-        level["rearm_point"] = int(fields.get("rearm_point", level["reorder_point"]))
-        level["alert_state"] = fields.get("alert_state", "OK")
-        found[n, location, sku] = level
+        found[n, location, sku] = unpack_level(db.get(key))
     return found
 
 
 def stored_holds(db: redis.Redis) -> dict[Any, Any]:
-    """Holds by id, from their hashes, without the keys of their later verbs."""
+    """Holds by id, from their keys, without the keys of their later verbs."""
     found = {}
     for key in db.scan_iter("inv:{*}:hold:*", count=1000):
-        fields = db.hgetall(key)
-        record = "\n".join(fields.get(name, "") for name in RECORD)
-        found[key.split(":hold:")[1]] = (fields["state"], record)
+        state, _, record = db.get(key).split("\n", 2)
+        found[key.split(":hold:")[1]] = (state, record)
     return found
 
 

@@ -6,10 +6,11 @@ are not canonical (protobuf.dev, "Proto Serialization Is Not Canonical").
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
-from hashlib import sha256
+from binascii import b2a_base64
+from hashlib import blake2b
 
 
 def fingerprint(*parts: str) -> str:
-    """96 bits of SHA-256 over the parts. No part can hold the separator, a control character."""
-    return urlsafe_b64encode(sha256("\x1f".join(parts).encode()).digest()[:12]).decode()
+    """96 bits of BLAKE2b over the parts. No part can hold the separator, a control character."""
+    digest = blake2b("\x1f".join(parts).encode(), digest_size=12).digest()
+    return b2a_base64(digest, newline=False).decode()

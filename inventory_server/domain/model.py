@@ -44,15 +44,20 @@ class Level(NamedTuple):
     @property
     def sellable(self) -> int:
         """Units that a hold may take now."""
-        return max(0, self.available + self.backorder_limit)
+        return self.standing()[1]
 
     @property
     def status(self) -> str:
         """OUT, LOW or OK."""
-        available = self.available
+        return self.standing()[2]
+
+    def standing(self) -> tuple[int, int, str]:
+        """available, sellable and status, of one look."""
+        available = self.on_hand - self.held - self.safety_stock
+        sellable = available + self.backorder_limit
         if available <= 0:
-            return "OUT"
-        return "LOW" if available <= self.reorder_point else "OK"
+            return available, sellable if sellable > 0 else 0, "OUT"
+        return available, sellable, "LOW" if available <= self.reorder_point else "OK"
 
 
 class HoldLine(NamedTuple):
@@ -81,18 +86,27 @@ class Hold(NamedTuple):
     actor: str
 
 
-class Origin(NamedTuple):
+class Origin:
     """Who asks, under which idempotency key, and until when an answer is of use.
 
     `caller` scopes keys; `actor` goes into movements. `deadline` is in the
     event loop's time, in seconds.
     """
 
-    caller: str
-    actor: str
-    key: str
-    key_is_minted: bool
-    deadline: float
+    __slots__ = ("actor", "caller", "deadline", "key", "key_is_minted")
+
+    def __init__(
+        self, caller: str, actor: str, key: str, key_is_minted: bool, deadline: float
+    ) -> None:
+        self.caller = caller
+        self.actor = actor
+        self.key = key
+        self.key_is_minted = key_is_minted
+        self.deadline = deadline
+
+    def until(self, deadline: float) -> Origin:
+        """The same with another deadline."""
+        return Origin(self.caller, self.actor, self.key, self.key_is_minted, deadline)
 
 
 class Change(NamedTuple):

@@ -90,6 +90,11 @@ class Sweeper:
             more = lag_ms >= 0
             while more and not self._stopping.is_set():
                 deadline = loop.time() + self.TIMEOUT_S
-                expired, _, more = await self._holds.expire(self._keys.due(number), deadline)
+                try:
+                    expired, _, more = await self._holds.expire(self._keys.due(number), deadline)
+                except ScriptError:
+                    # A damaged hold must not keep the other partitions waiting.
+                    log.exception("the sweep of partition %d failed", number)
+                    break
                 total += expired
         return total

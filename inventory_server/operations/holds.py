@@ -35,29 +35,12 @@ class HoldOperations:
             "PlaceHold", *[line_text(line) for line in summed],
             "" if ttl_ms is None else str(ttl_ms), reference, note,
         )  # fmt: skip
-        answer = await self._place(summed, ttl_ms, reference, note, print_, origin)
+        given = (summed, ttl_ms or DEFAULT_TTL_MS, reference, note, print_, origin)
+        answer = await self._holds.place(*given)
         while isinstance(answer, Due):
             await self._expiry.expire_levels(answer, origin.deadline)
-            answer = await self._place(summed, ttl_ms, reference, note, print_, origin)
+            answer = await self._holds.place(*given)
         return answer
-
-    async def _place(
-        self,
-        lines: Sequence[Line],
-        ttl_ms: int | None,
-        reference: str,
-        note: str,
-        print_: str,
-        origin: Origin,
-    ) -> HoldChange | Due:
-        return await self._holds.place(
-            lines,
-            ttl_ms=DEFAULT_TTL_MS if ttl_ms is None else ttl_ms,
-            reference=reference,
-            note=note,
-            fingerprint=print_,
-            origin=origin,
-        )
 
     async def get(self, hold_id: str, deadline: float) -> Hold:
         """The hold as it is now."""

@@ -20,7 +20,10 @@
 -- include: scope.lua
 -- include: stock_verb.lua
 local now, max_total = read_now(ARGV[1]), tonumber(ARGV[9])
-local by = { op = ARGV[2], actor = ARGV[4], reference = ARGV[5], note = ARGV[6], reason = ARGV[7], now = now }
+local by = {
+  op = ARGV[2], actor = ARGV[4], reference = ARGV[5], note = ARGV[6], reason = ARGV[7],
+  at = format('%d', now),
+}
 local scope, refusal = read_scope(2, 11, ARGV[10], 1)
 if refusal then return refusal end
 local known = answer_known(KEYS[1], ARGV[3])
@@ -41,8 +44,8 @@ for i, line in ipairs(scope.lines) do
 end
 if #large > 1 then return large end
 if #short > 0 then return refuse('below_held', scope.lines, short, facts, now) end
+check_indexes(scope)
 
 -- COMMIT
 local levels = write_lines(scope.lines, 'ADJUST', by, deltas)
-local outcome = now .. ' ' .. scope.partitions[1].epoch .. ' ' .. close_partitions(scope.partitions) .. ' ' .. levels
-return keep_outcome(KEYS[1], ARGV[3], outcome, ARGV[8])
+return keep_outcome(scope, KEYS[1], ARGV[3], by, levels, ARGV[8])

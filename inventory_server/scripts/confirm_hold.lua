@@ -4,11 +4,11 @@
   ARGV  1 now_ms ("" = TIME)  2 op  3 fingerprint  4 actor  5 hold_id
         6 retention_ms  7 guards (" n=epoch:seen_seq" of every partition)
   Returns, first match wins
+    rewound             number epoch seq      the store went back in time
     hold_not_found
     key_reused                                the key of another request
     replay              record state outcome  this request, or this end, seen before
     hold_ended          state                 released, or past its deadline
-    rewound             number epoch seq      the store went back in time
     short_on_hand       record (number requested available on_hand backorder_limit)...
     ok                  record state outcome  outcome: "at_ms epoch n:seq,... levels"
   Cost  O(lines). Writes nothing unless it returns ok. ]]
@@ -17,29 +17,30 @@
 -- include: journal.lua
 -- include: hold.lua
 -- include: hold_verb.lua
-local now = read_now(ARGV[1])
+local now, opened = read_now(ARGV[1]), {}
+local refusal = open_partitions({ { number = home_of(ARGV[5]) } }, ARGV[7], opened)
+if refusal then return refusal end
 local hold = read_hold(KEYS[1], ARGV[5])
 local answer = answer_without_change(hold, 'CONFIRM', 'CONFIRMED', ARGV[2], ARGV[3], now)
 if answer then return answer end
-local lines, opened = read_lines(hold, {}), {}
-local refusal = open_partitions(lines, ARGV[7], opened)
+local lines = read_lines(hold, {})
+refusal = open_partitions(lines, ARGV[7], opened)
 if refusal then return refusal end
+redis.call('ZCARD', KEYS[2])
 local short = { 'short_on_hand', hold.record }
 for i, line in ipairs(lines) do
   local level = line.level
   if level.on_hand - line.quantity < -level.backorder_limit then
-    for _, fact in ipairs({ i, line.quantity, available(level), level.on_hand, level.backorder_limit }) do
-      short[#short + 1] = fact
-    end
+    local facts = { i, line.quantity, available(level), level.on_hand, level.backorder_limit }
+    for _, fact in ipairs(facts) do short[#short + 1] = fact end
   end
 end
 if #short > 2 then return short end
-local by = { op = ARGV[2], actor = ARGV[4], reason = '', note = '', reference = hold.reference, now = now }
+local by = new_reason(hold, ARGV[2], ARGV[4], now)
 
 -- COMMIT
-local levels = end_lines(hold, lines, opened, 'CONFIRM', by,
-  'CONFIRMED ' .. hold.deadline .. ' ' .. now, true)
-local outcome = now .. ' ' .. opened[1].epoch .. ' ' .. close_partitions(opened) .. ' ' .. levels
-remember_verb(hold, 'CONFIRM', ARGV[2], ARGV[3], outcome)
-redis.call('ZADD', KEYS[2], now + tonumber(ARGV[6]), hold.id)
+hold.state = format('CONFIRMED %d %s', hold.deadline, by.at)
+local levels = end_lines(hold, lines, opened, 'CONFIRM', by, true)
+local outcome = remember_verb(hold, 'CONFIRM', ARGV[3], by, opened, levels)
+redis.call('ZADD', KEYS[2], format('%d', now + tonumber(ARGV[6])), hold.id)
 return { 'ok', hold.record, hold.state, outcome }

@@ -17,42 +17,46 @@ local now, max_lines = read_now(ARGV[1]), tonumber(ARGV[4])
 local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[3])
 local expired, removed, early, levels, opened, line_count, taken = {}, {}, {}, {}, {}, 0, 0
 for _, id in ipairs(ids) do
-  local home = string.match(id, '^%d+')
+  local home = home_of(id)
+  local due, refs = partition_key(home, 'due'), partition_key(home, 'refs')
+  redis.call('ZCARD', due)
+  redis.call('ZCARD', refs)
   local hold = read_hold(partition_key(home, 'hold:' .. id), id)
   if hold and hold.word == 'HELD' and hold.deadline > now then
     early[#early + 1] = hold
   elseif hold and hold.word == 'HELD' then
-    local _, count = string.gsub(hold.packed_lines, ',', ',')
-    line_count = line_count + count + 1
+    local _, commas = string.gsub(packed_lines(hold), ',', ',')
+    line_count = line_count + commas + 1
     if taken > 0 and line_count > max_lines then break end
-    hold.lines = read_lines(hold, levels)
+    hold.lines, hold.due = read_lines(hold, levels), due
     local refusal = open_partitions(hold.lines, ARGV[5], opened)
     if refusal then return refusal end
     expired[#expired + 1] = hold
   else
-    removed[#removed + 1] = hold or { id = id, home = home, reference = '' }
+    removed[#removed + 1] = { id = id, due = due, refs = refs, hold = hold }
   end
   taken = taken + 1
 end
 
 -- COMMIT
 for _, hold in ipairs(expired) do
-  local by = { op = 'expire-' .. hold.id, actor = 'sweeper', reason = '', note = '',
-    reference = hold.reference, now = now }
-  end_lines(hold, hold.lines, opened, 'EXPIRE', by,
-    'EXPIRED ' .. hold.deadline .. ' ' .. hold.deadline, false)
-  redis.call('HSET', partition_key(hold.home, 'hold:' .. hold.id), 'state', hold.state)
-  redis.call('ZADD', partition_key(hold.home, 'due'), hold.deadline + tonumber(ARGV[2]), hold.id)
+  local by = new_reason(hold, 'expire-' .. hold.id, 'sweeper', now)
+  hold.state = format('EXPIRED %d %d', hold.deadline, hold.deadline)
+  end_lines(hold, hold.lines, opened, 'EXPIRE', by, false)
+  write_hold(hold)
+  redis.call('ZADD', hold.due, format('%d', hold.deadline + tonumber(ARGV[2])), hold.id)
 end
 local places = close_partitions(opened)
 -- The record decides: an index that says otherwise is put right.
-for _, hold in ipairs(early) do redis.call('ZADD', KEYS[1], hold.deadline, hold.id) end
-for _, hold in ipairs(removed) do
-  redis.call('ZREM', KEYS[1], hold.id)
-  local is_home = KEYS[1] == partition_key(hold.home, 'due')
-  if is_home and hold.key then redis.call('DEL', hold.key) end
-  if is_home and hold.reference ~= '' then
-    redis.call('ZREM', partition_key(hold.home, 'refs'), hold.reference .. '\0' .. hold.id)
+for _, hold in ipairs(early) do
+  redis.call('ZADD', KEYS[1], format('%d', hold.deadline), hold.id)
+end
+for _, entry in ipairs(removed) do
+  redis.call('ZREM', KEYS[1], entry.id)
+  if entry.hold and KEYS[1] == entry.due then
+    redis.call('DEL', entry.hold.key)
+    local reference = reference_of(entry.hold)
+    if reference ~= '' then redis.call('ZREM', entry.refs, reference .. '\0' .. entry.id) end
   end
 end
 local more = taken < #ids or #ids == tonumber(ARGV[3])

@@ -22,8 +22,11 @@
 -- include: scope.lua
 -- include: stock_verb.lua
 local now, max_total, adds = read_now(ARGV[1]), tonumber(ARGV[8]), ARGV[6] == 'ADD'
-local by = { op = ARGV[2], actor = ARGV[4], reference = ARGV[5], note = '', reason = '', now = now }
-local scope, refusal = read_scope(3, 12, ARGV[11], 1)
+local by = {
+  op = ARGV[2], actor = ARGV[4], reference = ARGV[5], note = '', reason = '',
+  at = format('%d', now),
+}
+local scope, refusal = read_scope(3, 12, ARGV[11], 1, true)
 if refusal then return refusal end
 local known = answer_known(KEYS[1], ARGV[3])
 if known then return known end
@@ -36,10 +39,10 @@ for i, line in ipairs(scope.lines) do
   line.level = level
   local count = adds and level.on_hand + line.amount or line.amount
   if count > max_total then
-    refusals[#refusals + 1] = i .. ':total_too_large:' .. line.amount .. ':' .. level.on_hand
+    refusals[#refusals + 1] = format('%d:total_too_large:%d:%d', i, line.amount, level.on_hand)
   elseif not adds and count < level.held then
     short[#short + 1] = i
-    refusals[#refusals + 1] = i .. ':below_held:' .. line.amount .. ':' .. level.held
+    refusals[#refusals + 1] = format('%d:below_held:%d:%d', i, line.amount, level.held)
   else
     good[#good + 1], deltas[#deltas + 1] = line, count - level.on_hand
   end
@@ -48,10 +51,10 @@ if #short > 0 then
   local due = refuse('below_held', scope.lines, short, nil, now)
   if due[1] == 'due' then return due end
 end
+check_indexes(scope)
 
 -- COMMIT
 write_lines(good, 'IMPORT', by, deltas)
-local outcome = now .. ' ' .. (scope.partitions[1] and scope.partitions[1].epoch or 0) .. ' '
-  .. close_partitions(scope.partitions) .. ' ' .. (#refusals > 0 and table.concat(refusals, ',') or '-')
 redis.call('SET', KEYS[2], ARGV[10], 'PX', ARGV[7])
-return keep_outcome(KEYS[1], ARGV[3], outcome, ARGV[7])
+local refused = #refusals > 0 and table.concat(refusals, ',') or '-'
+return keep_outcome(scope, KEYS[1], ARGV[3], by, refused, ARGV[7])

@@ -18,10 +18,7 @@
 -- include: journal.lua
 -- include: scope.lua
 -- include: hold.lua
-local now = read_now(ARGV[1])
-local hold_key, due, refs, hold_id = KEYS[1], KEYS[2], KEYS[3], ARGV[7]
-local by = { op = ARGV[2], actor = ARGV[4], reason = '', reference = ARGV[5], note = ARGV[6], now = now }
-
+local now, hold_key, due, refs, hold_id = read_now(ARGV[1]), KEYS[1], KEYS[2], KEYS[3], ARGV[7]
 local scope, refusal = read_scope(4, 12, ARGV[11], 1)
 if refusal then return refusal end
 local known = read_hold(hold_key, hold_id)
@@ -42,35 +39,39 @@ end
 if #short > 0 then return refuse('insufficient_stock', scope.lines, short, facts, now) end
 
 -- Every level after the change, before the first write: the record needs them.
-local levels, last = {}, {}
+local levels, places = {}, {}
 for i, line in ipairs(scope.lines) do
   change_level(line.level, 0, line.amount)
-  levels[i] = pack_level(line.level)
-  last[line.partition] = (last[line.partition] or line.partition.seq) + 1
+  levels[i] = line.level.packed
+  line.partition.last = (line.partition.last or line.partition.seq) + 1
+  check_low(line.level, line.low)
+  redis.call('ZCARD', line.due)
 end
-local places = {}
-for i, partition in ipairs(scope.partitions) do places[i] = partition.number .. ':' .. last[partition] end
-levels, places = table.concat(levels, ','), table.concat(places, ',')
-local deadline = now + tonumber(ARGV[8])
-local placed = now .. ' ' .. ARGV[8] .. ' ' .. scope.partitions[1].epoch .. ' ' .. places
-local record = table.concat({ ARGV[3], placed, ARGV[10], levels, ARGV[9], by.actor, by.reference, by.note }, '\n')
-local state = 'HELD ' .. deadline
+for i, partition in ipairs(scope.partitions) do
+  places[i] = format('%s:%d', partition.number, partition.last)
+end
+redis.call('ZCARD', due)
+if ARGV[5] ~= '' then redis.call('ZCARD', refs) end
+local at, deadline = format('%d', now), format('%d', now + tonumber(ARGV[8]))
+local epoch = scope.partitions[1].epoch
+local placed = table.concat({ at, ARGV[8], epoch, table.concat(places, ',') }, ' ')
+local hold = { id = hold_id, key = hold_key, state = 'HELD ' .. deadline, verbs = '' }
+hold.record = table.concat({ ARGV[3], placed, ARGV[10], table.concat(levels, ','), ARGV[9],
+  ARGV[4], ARGV[5], ARGV[6] }, '\n')
+local by = {
+  op = ARGV[2], actor = ARGV[4], reason = '', reference = ARGV[5], note = ARGV[6], at = at,
+}
 
 -- COMMIT
+local entry = hold
 for i, line in ipairs(scope.lines) do
-  append_movement(line.partition, 'HOLD', by, i, line, 0, line.amount,
-    { id = hold_id, state = i == 1 and state, record = i == 1 and record })
-end
-for _, line in ipairs(scope.lines) do
+  append_movement(line.partition, 'HOLD', by, i, line, 0, line.amount, entry)
   write_level(line.level, line.low, line.sku)
   redis.call('ZADD', line.due, deadline, hold_id)
+  entry = { id = hold_id }
 end
 close_partitions(scope.partitions)
-redis.call('HSET', hold_key, 'fingerprint', ARGV[3], 'placed', placed, 'lines', ARGV[10],
-  'levels', levels, 'state', state)
-for field, value in pairs({ caller = ARGV[9], actor = by.actor, reference = by.reference, note = by.note }) do
-  if value ~= '' then redis.call('HSET', hold_key, field, value) end
-end
+write_hold(hold)
 redis.call('ZADD', due, deadline, hold_id)
-if by.reference ~= '' then redis.call('ZADD', refs, 0, by.reference .. '\0' .. hold_id) end
-return { 'ok', record }
+if ARGV[5] ~= '' then redis.call('ZADD', refs, '0', ARGV[5] .. '\0' .. hold_id) end
+return { 'ok', hold.record }

@@ -9,11 +9,12 @@
   Cost  O(1). Writes nothing. ]]
 -- include: now.lua
 -- include: level.lua
+-- include: journal.lua
 -- include: hold.lua
 local now = read_now(ARGV[1])
 local hold = read_hold(KEYS[1], ARGV[2])
 if not hold then return { 'hold_not_found' } end
 if hold.word == 'HELD' and now >= hold.deadline then
-  return { 'due', string.match(hold.packed_lines, '^(%d+) (%S+) (%S+)') }
+  return { 'due', match(packed_lines(hold), '^(%d+) (%S+) (%S+)') }
 end
 return { 'ok', hold.record, hold.state }

@@ -7,17 +7,14 @@
     ok   now_ms (level earliest_deadline_ms)...   "" where there is none
   Cost  O(levels). Writes nothing. ]]
 -- include: now.lua
--- include: level.lua
-local now, answer, due = read_now(ARGV[1]), { 'ok', 0 }, { 'due' }
-answer[2] = now
+local now, due = read_now(ARGV[1]), { 'due' }
+local answer = { 'ok', now }
 for i = 1, #KEYS, 2 do
-  local level = read_level(KEYS[i])
-  local earliest = ''
-  if level and level.held > 0 then
+  local level, earliest = redis.call('GET', KEYS[i]) or '', ''
+  if level ~= '' and string.match(level, '^%-?%d+ (%d+)') ~= '0' then
     earliest = redis.call('ZRANGE', KEYS[i + 1], 0, 0, 'WITHSCORES')[2] or ''
     if earliest ~= '' and tonumber(earliest) <= now then due[#due + 1] = (i + 1) / 2 end
   end
-  answer[#answer + 1] = level and pack_level(level) or ''
-  answer[#answer + 1] = earliest
+  answer[i + 2], answer[i + 3] = level, earliest
 end
 return #due > 1 and due or answer

@@ -19,7 +19,10 @@
 -- include: scope.lua
 -- include: stock_verb.lua
 local now = read_now(ARGV[1])
-local by = { op = ARGV[2], actor = ARGV[4], reference = ARGV[5], note = '', reason = '', now = now }
+local by = {
+  op = ARGV[2], actor = ARGV[4], reference = ARGV[5], note = '', reason = '',
+  at = format('%d', now),
+}
 local scope, refusal = read_scope(2, 8, ARGV[7], 1)
 if refusal then return refusal end
 local known = answer_known(KEYS[1], ARGV[3])
@@ -37,8 +40,8 @@ for i, line in ipairs(scope.lines) do
   deltas[i] = -line.amount
 end
 if #short > 0 then return refuse('insufficient_stock', scope.lines, short, facts, now) end
+check_indexes(scope)
 
 -- COMMIT
 local levels = write_lines(scope.lines, 'SALE', by, deltas)
-local outcome = now .. ' ' .. scope.partitions[1].epoch .. ' ' .. close_partitions(scope.partitions) .. ' ' .. levels
-return keep_outcome(KEYS[1], ARGV[3], outcome, ARGV[6])
+return keep_outcome(scope, KEYS[1], ARGV[3], by, levels, ARGV[6])

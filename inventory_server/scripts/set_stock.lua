@@ -19,8 +19,11 @@
 -- include: scope.lua
 -- include: stock_verb.lua
 local now = read_now(ARGV[1])
-local by = { op = ARGV[2], actor = ARGV[4], reference = ARGV[5], note = ARGV[6], reason = ARGV[7], now = now }
-local scope, refusal = read_scope(2, 11, ARGV[10], 2)
+local by = {
+  op = ARGV[2], actor = ARGV[4], reference = ARGV[5], note = ARGV[6], reason = ARGV[7],
+  at = format('%d', now),
+}
+local scope, refusal = read_scope(2, 11, ARGV[10], 2, true)
 if refusal then return refusal end
 local known = answer_known(KEYS[1], ARGV[3])
 if known then return known end
@@ -40,8 +43,8 @@ for i, line in ipairs(scope.lines) do
 end
 if #mismatch > 1 then return mismatch end
 if #short > 0 then return refuse('below_held', scope.lines, short, facts, now) end
+check_indexes(scope)
 
 -- COMMIT
 local levels = write_lines(scope.lines, 'SET', by, deltas)
-local outcome = now .. ' ' .. scope.partitions[1].epoch .. ' ' .. close_partitions(scope.partitions) .. ' ' .. levels
-return keep_outcome(KEYS[1], ARGV[3], outcome, ARGV[8])
+return keep_outcome(scope, KEYS[1], ARGV[3], by, levels, ARGV[8])

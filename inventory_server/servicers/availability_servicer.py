@@ -22,7 +22,8 @@ class AvailabilityServicer:
         """Judges a basket."""
         lines = requests.read_lines(request.lines, MAX_CHECK_LINES)
         answers = await self._availability.check(lines, call.deadline)
-        return pb.CheckAvailabilityResponse(
-            available=all(answer.level and not answer.shortage for answer in answers),
-            lines=[responses.availability_message(answer) for answer in answers],
+        response = pb.CheckAvailabilityResponse(
+            available=all(answer.level and not answer.shortage for answer in answers)
         )
+        responses.put_availability(response.lines, answers)
+        return response

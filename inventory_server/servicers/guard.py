@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from math import inf
 from time import perf_counter
 from typing import Any
 
@@ -121,7 +122,7 @@ class Guard:
     def _deadline(self, context: Context, *, streams: bool = False) -> float:
         """Until when an answer is of use, a little before the caller's own deadline."""
         left = context.time_remaining()
-        cap = float("inf") if streams else self._timeout_s
+        cap = inf if streams else self._timeout_s
         if left is not None:
             cap = min(cap, left - min(left / 4, 0.1))
         return self._loop.time() + cap

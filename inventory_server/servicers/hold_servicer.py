@@ -30,40 +30,42 @@ class HoldServicer:
             ttl_ms=requests.read_ttl_ms(request.ttl, self._max_ttl_ms) if has_ttl else None,
             reference=requests.read_text("reference", request.reference, MAX_REFERENCE_LENGTH),
             note=requests.read_text("note", request.note, MAX_NOTE_LENGTH),
-            origin=call.origin(),
+            origin=call,
         )
         call.replayed = change.replayed
-        levels = responses.level_messages(change.levels)
-        hold = responses.hold_message(change.hold)
-        return pb.PlaceHoldResponse(hold=hold, levels=levels, cursor=change.cursor)
+        response = pb.PlaceHoldResponse()
+        responses.put_hold_change(response, change)
+        return response
 
     async def GetHold(self, request: pb.GetHoldRequest, call: RpcCall) -> pb.GetHoldResponse:
         """Reads a hold, open or ended."""
         hold_id = requests.read_hold_id(request.hold_id)
         hold = await self._holds.get(hold_id, call.deadline)
-        return pb.GetHoldResponse(hold=responses.hold_message(hold))
+        response = pb.GetHoldResponse()
+        responses.put_hold(response.hold, hold)
+        return response
 
     async def ConfirmHold(
         self, request: pb.ConfirmHoldRequest, call: RpcCall
     ) -> pb.ConfirmHoldResponse:
         """Turns the held units into sold ones."""
         hold_id = requests.read_hold_id(request.hold_id)
-        change = await self._holds.confirm(hold_id, call.origin())
+        change = await self._holds.confirm(hold_id, call)
         call.replayed = change.replayed
-        levels = responses.level_messages(change.levels)
-        hold = responses.hold_message(change.hold)
-        return pb.ConfirmHoldResponse(hold=hold, levels=levels, cursor=change.cursor)
+        response = pb.ConfirmHoldResponse()
+        responses.put_hold_change(response, change)
+        return response
 
     async def ReleaseHold(
         self, request: pb.ReleaseHoldRequest, call: RpcCall
     ) -> pb.ReleaseHoldResponse:
         """Gives the held units back."""
         hold_id = requests.read_hold_id(request.hold_id)
-        change = await self._holds.release(hold_id, call.origin())
+        change = await self._holds.release(hold_id, call)
         call.replayed = change.replayed
-        levels = responses.level_messages(change.levels)
-        hold = responses.hold_message(change.hold)
-        return pb.ReleaseHoldResponse(hold=hold, levels=levels, cursor=change.cursor)
+        response = pb.ReleaseHoldResponse()
+        responses.put_hold_change(response, change)
+        return response
 
     async def ExtendHold(
         self, request: pb.ExtendHoldRequest, call: RpcCall
@@ -71,7 +73,8 @@ class HoldServicer:
         """Moves a hold's deadline."""
         hold_id = requests.read_hold_id(request.hold_id)
         ttl_ms = requests.read_ttl_ms(request.ttl, self._max_ttl_ms)
-        change = await self._holds.extend(hold_id, ttl_ms, call.origin())
+        change = await self._holds.extend(hold_id, ttl_ms, call)
         call.replayed = change.replayed
-        hold = responses.hold_message(change.hold)
-        return pb.ExtendHoldResponse(hold=hold, cursor=change.cursor)
+        response = pb.ExtendHoldResponse(cursor=change.cursor)
+        responses.put_hold(response.hold, change.hold)
+        return response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from itertools import count
 from uuid import uuid4
 
 from inventory_server.domain.errors import InvalidRequest
@@ -16,24 +17,22 @@ from inventory_server.domain.model import Origin
 from inventory_server.domain.rules import is_key
 
 KEY_NAMES = ("idempotency-key", "x-idempotency-key")
+_PROCESS = uuid4().hex[:12]
+_serial = count(1)
 
 
-class RpcCall:
-    """A call's metadata and deadline, and what is to be said of it in the end.
+class RpcCall(Origin):
+    """Who asks, and what is to be said of the call in the end.
 
-    `deadline` is in the event loop's time. `outcome` is what the log line
-    says beside the status.
+    Without credentials the caller is the empty string.
     """
 
-    __slots__ = ("actor", "deadline", "key", "key_is_minted", "replayed", "request_id")
+    __slots__ = ("replayed", "request_id")
 
     def __init__(self, deadline: float) -> None:
+        self.caller = self.actor = self.key = self.request_id = ""
+        self.key_is_minted = self.replayed = False
         self.deadline = deadline
-        self.request_id = ""
-        self.actor = ""
-        self.key = ""
-        self.key_is_minted = False
-        self.replayed = False
 
     def read_metadata(self, metadata: Iterable[tuple[str, str | bytes]], is_mutation: bool) -> None:
         """Takes what the service knows from the call's metadata; raises InvalidRequest."""
@@ -45,21 +44,16 @@ class RpcCall:
             elif name in KEY_NAMES and is_mutation:
                 self._take_key(str(value))
         if not self.request_id:
-            self.request_id = uuid4().hex
+            self.request_id = f"{_PROCESS}-{next(_serial):x}"
         if len(self.actor) > MAX_ACTOR_LENGTH:
             raise InvalidRequest(("x-actor", f"at most {MAX_ACTOR_LENGTH} characters"))
         if is_mutation and not self.key:
             self.key = uuid4().hex
             self.key_is_minted = True
 
-    def origin(self) -> Origin:
-        """Who asks. Without credentials the caller is the empty string."""
-        return Origin("", self.actor, self.key, self.key_is_minted, self.deadline)
-
     def chunk_origin(self, timeout_s: float) -> Origin:
         """The same for one chunk of a stream, which has its own time."""
-        deadline = min(self.deadline, asyncio.get_running_loop().time() + timeout_s)
-        return self.origin()._replace(deadline=deadline)
+        return self.until(min(self.deadline, asyncio.get_running_loop().time() + timeout_s))
 
     def _take_key(self, value: str) -> None:
         if len(value) >= 2 and value[0] == value[-1] == '"':

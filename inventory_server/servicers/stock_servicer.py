@@ -65,8 +65,9 @@ class StockServicer:
             deadline=call.deadline,
         )
         token = make_page_token(page.last_sku, *query)
-        levels = responses.level_messages(page.levels)
-        return pb.ListStockLevelsResponse(levels=levels, next_page_token=token)
+        response = pb.ListStockLevelsResponse(next_page_token=token)
+        responses.put_levels(response.levels, page.levels)
+        return response
 
     async def SetStock(self, request: pb.SetStockRequest, call: RpcCall) -> pb.SetStockResponse:
         """Sets absolute counts."""
@@ -76,11 +77,12 @@ class StockServicer:
             note=requests.read_text("note", request.note, MAX_NOTE_LENGTH),
             reference=requests.read_text("reference", request.reference, MAX_REFERENCE_LENGTH),
             force=request.force,
-            origin=call.origin(),
+            origin=call,
         )
         call.replayed = change.replayed
-        levels = responses.level_messages(change.levels)
-        return pb.SetStockResponse(levels=levels, cursor=change.cursor)
+        response = pb.SetStockResponse(cursor=change.cursor)
+        responses.put_levels(response.levels, change.levels)
+        return response
 
     async def AdjustStock(
         self, request: pb.AdjustStockRequest, call: RpcCall
@@ -91,11 +93,12 @@ class StockServicer:
             reason=requests.read_reason(request.reason),
             note=requests.read_text("note", request.note, MAX_NOTE_LENGTH),
             reference=requests.read_text("reference", request.reference, MAX_REFERENCE_LENGTH),
-            origin=call.origin(),
+            origin=call,
         )
         call.replayed = change.replayed
-        levels = responses.level_messages(change.levels)
-        return pb.AdjustStockResponse(levels=levels, cursor=change.cursor)
+        response = pb.AdjustStockResponse(cursor=change.cursor)
+        responses.put_levels(response.levels, change.levels)
+        return response
 
     async def RecordSale(
         self, request: pb.RecordSaleRequest, call: RpcCall
@@ -104,11 +107,12 @@ class StockServicer:
         change = await self._stock.sell(
             requests.read_lines(request.lines, MAX_HOLD_LINES),
             reference=requests.read_text("reference", request.reference, MAX_REFERENCE_LENGTH),
-            origin=call.origin(),
+            origin=call,
         )
         call.replayed = change.replayed
-        levels = responses.level_messages(change.levels)
-        return pb.RecordSaleResponse(levels=levels, cursor=change.cursor)
+        response = pb.RecordSaleResponse(cursor=change.cursor)
+        responses.put_levels(response.levels, change.levels)
+        return response
 
     async def ImportStock(
         self, chunks: AsyncIterator[pb.ImportStockRequest], call: RpcCall

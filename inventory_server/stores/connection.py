@@ -1,8 +1,7 @@
 """One pipelined connection to Redis, for everybody.
 
-Commands of one turn of the event loop are packed by hiredis and written
-together; replies come back in order. redis-py opens the connection (its
-address forms, TLS, AUTH and handshake), and then only its transport is used.
+redis-py opens the connection (its address forms, TLS, AUTH and handshake), and
+then only its transport is used, through a Pipeline.
 A command is never sent twice from here: what is known of it when the
 connection is lost is told to whoever asked.
 """
@@ -11,141 +10,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, cast
+from collections.abc import Awaitable, Callable
+from typing import Final, cast
 
 import hiredis
 from redis.asyncio.connection import AbstractConnection
 
 from inventory_server.domain.limits import MAX_CALLS_IN_FLIGHT
+from inventory_server.stores.pipeline import (
+    Argument,
+    Call,
+    LostError,
+    NotSentError,
+    Pipeline,
+    Reply,
+    pack,
+)
 
 log = logging.getLogger(__name__)
-
-Argument = str | int | bytes
-Reply = Any
-"""What hiredis reads: str, int, None, a list of these, or a ReplyError as a value."""
-
-
-class NotSentError(Exception):
-    """The command was certainly not sent."""
-
-
-class LostError(Exception):
-    """The command was sent, and its reply will not come."""
-
-
-class Call:
-    """A command in flight. `deadline` is in the loop's time.
-
-    How it ended stays here, because a waiter that was cancelled takes its
-    future with it.
-    """
-
-    __slots__ = ("_end", "deadline", "future")
-
-    def __init__(self, future: asyncio.Future[Reply], deadline: float) -> None:
-        self.future = future
-        self.deadline = deadline
-        self._end: tuple[Reply, Exception | None] | None = None
-
-    def settle(self, reply: Reply) -> None:
-        """Ends the call with its reply."""
-        self._end = (reply, None)
-        if not self.future.done():
-            self.future.set_result(reply)
-
-    def fail(self, error: Exception) -> None:
-        """Ends the call without one."""
-        if self._end is None:
-            self._end = (None, error)
-        if not self.future.done():
-            self.future.set_exception(error)
-
-    async def wait_again(self) -> Reply:
-        """Waits for the end after the first waiter was cancelled."""
-        if self._end is None:
-            if self.future.done():
-                self.future = asyncio.get_running_loop().create_future()
-            return await self.future
-        reply, error = self._end
-        if error is not None:
-            raise error
-        return reply
-
-
-class _Pipeline(asyncio.Protocol):
-    """The wire: packed commands out, replies in order."""
-
-    def __init__(self, on_lost: Callable[[_Pipeline], None]) -> None:
-        self._on_lost = on_lost
-        self._loop = asyncio.get_running_loop()
-        self._reader = hiredis.Reader(
-            encoding="utf-8", errors="surrogateescape", replyError=hiredis.ReplyError
-        )
-        self._transport: asyncio.Transport | None = None
-        self._waiting: list[tuple[bytes, Call]] = []
-        self.in_flight: deque[Call] = deque()
-        self.last_reply_at = self._loop.time()
-        self.closed = False
-
-    def take_over(self, transport: asyncio.Transport) -> None:
-        """Becomes the protocol of a connection that has shaken hands."""
-        self._transport = transport
-        transport.set_protocol(self)
-        transport.resume_reading()
-
-    def send(self, packed: bytes, call: Call) -> None:
-        """Queues a packed command; it is written at the end of this loop turn."""
-        if not self._waiting:
-            self._loop.call_soon(self._flush)
-        self._waiting.append((packed, call))
-
-    def _flush(self) -> None:
-        if self.closed or self._transport is None or not self._waiting:
-            return
-        waiting, self._waiting = self._waiting, []
-        if not self.in_flight:
-            self.last_reply_at = self._loop.time()
-        self.in_flight.extend([call for _, call in waiting])
-        self._transport.write(
-            waiting[0][0] if len(waiting) == 1 else b"".join([packed for packed, _ in waiting])
-        )
-
-    def data_received(self, data: bytes) -> None:
-        """Hands each whole reply to the oldest call in flight."""
-        self._reader.feed(data)
-        try:
-            reply = self._reader.gets()
-            while reply is not False:
-                self.in_flight.popleft().settle(reply)
-                reply = self._reader.gets()
-        except (hiredis.ProtocolError, IndexError):
-            log.exception("the store sent what is not a reply; closing the connection")
-            self.close()
-        self.last_reply_at = self._loop.time()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tells every call what is known of it."""
-        self._end()
-
-    def close(self) -> None:
-        """Cuts the connection at once."""
-        if self._transport is not None:
-            self._transport.abort()
-        self._end()
-
-    def _end(self) -> None:
-        if self.closed:
-            return
-        self.closed = True
-        for call in self.in_flight:
-            call.fail(LostError("the connection to the store was lost"))
-        for _, call in self._waiting:
-            call.fail(NotSentError("the connection to the store was lost"))
-        self.in_flight.clear()
-        self._waiting.clear()
-        self._on_lost(self)
 
 
 class PipelinedConnection:
@@ -174,18 +56,15 @@ class PipelinedConnection:
         self._prepare = prepare
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
-        self._pipeline: _Pipeline | None = None
+        self._pipeline: Pipeline | None = None
         self._ready = asyncio.Event()
         self._closing = False
         self._tasks: list[asyncio.Task[None]] = []
         self._connecting: asyncio.Task[None] | None = None
         self._opened: AbstractConnection | None = None
-        self.last_error: Exception | None = None
-
-    @property
-    def is_ready(self) -> bool:
+        self.is_ready = False
         """Whether a command would be sent at once."""
-        return self._ready.is_set()
+        self.last_error: Exception | None = None
 
     async def open(self) -> None:
         """Connects; raises what went wrong if the first try fails."""
@@ -206,7 +85,7 @@ class PipelinedConnection:
 
     async def wait_ready(self, timeout_s: float) -> bool:
         """Waits until the connection stands, for so long at the most."""
-        if self._ready.is_set():
+        if self.is_ready:
             return True
         try:
             async with asyncio.timeout(timeout_s):
@@ -217,7 +96,7 @@ class PipelinedConnection:
 
     def start(self, packed: bytes, deadline: float) -> Call:
         """Sends a packed command; raises NotSentError where there is no connection."""
-        if not self._ready.is_set():
+        if not self.is_ready:
             raise NotSentError("there is no connection to the store")
         return self._start(packed, deadline)
 
@@ -249,8 +128,8 @@ class PipelinedConnection:
                 raise NotSentError("the connection was lost at once")
             transport = cast(asyncio.Transport, writer.transport)
             self._opened = connection
-            self._pipeline = _Pipeline(self._lost)
-            self._pipeline.take_over(transport)
+            self._pipeline = Pipeline(transport, self._lost)
+            self._pipeline.take_over()
             await self._prepare(self)
         except BaseException:
             if self._pipeline is not None:
@@ -258,14 +137,16 @@ class PipelinedConnection:
             await connection.disconnect(nowait=True)
             raise
         self.last_error = None
+        self.is_ready = True
         self._ready.set()
         self._on_change(True)
 
-    def _lost(self, pipeline: _Pipeline) -> None:
+    def _lost(self, pipeline: Pipeline) -> None:
         if pipeline is not self._pipeline:
             return
         self._pipeline = None
-        if self._ready.is_set():
+        if self.is_ready:
+            self.is_ready = False
             self._ready.clear()
             self._on_change(False)
             if not self._closing:
@@ -306,9 +187,3 @@ class PipelinedConnection:
             if now - pipeline.last_reply_at > self._stall_timeout_s:
                 log.warning("the store answers nobody; connecting again")
                 pipeline.close()
-
-
-def pack(arguments: Sequence[Argument]) -> bytes:
-    """The command as Redis reads it."""
-    packed: bytes = hiredis.pack_command(tuple(arguments))  # type: ignore[arg-type]
-    return packed

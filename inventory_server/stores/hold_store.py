@@ -7,12 +7,18 @@ from typing import Any
 
 from inventory_server.domain.errors import HoldNotFound
 from inventory_server.domain.limits import EXPIRE_HOLDS_A_RUN, EXPIRE_LINES_A_RUN
-from inventory_server.domain.model import Hold, HoldChange, Line, Origin
-from inventory_server.stores.connection import Argument
+from inventory_server.domain.model import Hold, HoldChange, Level, Line, Origin
 from inventory_server.stores.cursor import make_cursor
 from inventory_server.stores.keys import home_of, is_hold_id
 from inventory_server.stores.outcomes import Due, hold_error, lines_error
-from inventory_server.stores.records import make_hold, pack_lines, parse_levels, parse_record
+from inventory_server.stores.pipeline import Argument
+from inventory_server.stores.records import (
+    pack_lines,
+    parse_hold,
+    parse_levels,
+    parse_lines,
+    parse_placed,
+)
 from inventory_server.stores.redis_store import Command, RedisStore
 from inventory_server.stores.scope import Scope
 
@@ -30,7 +36,6 @@ class HoldStore:
     async def place(
         self,
         lines: Sequence[Line],
-        *,
         ttl_ms: int,
         reference: str,
         note: str,
@@ -43,16 +48,15 @@ class HoldStore:
         home = scope.partitions[0]
         op = store.operation_id("PlaceHold", origin)
         hold_id = f"{home}-{op}"
-        fixed: list[Argument] = [
+        keys = store.keys
+        scope.keys = [keys.hold(hold_id), keys.due(home), keys.refs(home), *scope.keys]
+        scope.fixed = (
             store.now_ms, op, fingerprint, origin.actor, reference, note, hold_id, ttl_ms,
             origin.caller, pack_lines(lines, scope.numbers), scope.counts,
-        ]  # fmt: skip
-        keys = [store.keys.hold(hold_id), store.keys.due(home), store.keys.refs(home), *scope.keys]
-        reply = await store.mutate(
-            Command("place_hold", keys, lambda: fixed + scope.arguments()), origin
-        )
+        )  # fmt: skip
+        reply = await store.mutate(Command("place_hold", scope.keys, scope.arguments), origin)
         if reply[0] in ("ok", "replay"):
-            return self._placed(hold_id, reply)
+            return self._change(*parse_placed(hold_id, reply[1]), reply)
         return lines_error(reply, lines, origin)
 
     async def confirm(self, hold_id: str, *, fingerprint: str, origin: Origin) -> HoldChange:
@@ -69,9 +73,8 @@ class HoldStore:
         """Moves a hold's deadline."""
         times = (ttl_ms, self._max_hold_life_ms)
         reply = await self._run("extend_hold", "ExtendHold", hold_id, fingerprint, origin, times)
-        record = parse_record(reply[1])
         _, epoch, places, deadline = reply[3].split(" ")
-        hold = make_hold(hold_id, record, f"HELD {deadline}")
+        hold = parse_hold(hold_id, reply[1], f"HELD {deadline}")
         return self._change(hold, (), epoch, places, reply)
 
     async def read(self, hold_id: str, deadline: float) -> Hold | Due:
@@ -83,7 +86,7 @@ class HoldStore:
             Command("read_hold", (store.keys.hold(hold_id),), lambda: arguments), deadline
         )
         if reply[0] == "ok":
-            return make_hold(hold_id, parse_record(reply[1]), reply[2])
+            return parse_hold(hold_id, reply[1], reply[2])
         if reply[0] == "due":
             return Due(((reply[2], reply[3]),))
         raise hold_error(reply, hold_id, None, ())
@@ -112,10 +115,9 @@ class HoldStore:
     ) -> HoldChange:
         times = (self._retention_ms,)
         reply = await self._run(script, method, hold_id, fingerprint, origin, times)
-        record = parse_record(reply[1])
         _, epoch, places, levels = reply[3].split(" ", 3)
-        hold = make_hold(hold_id, record, reply[2])
-        return self._change(hold, parse_levels(record.lines, levels), epoch, places, reply)
+        hold = parse_hold(hold_id, reply[1], reply[2])
+        return self._change(hold, parse_levels(hold.lines, levels), epoch, places, reply)
 
     async def _run(
         self,
@@ -134,7 +136,7 @@ class HoldStore:
         reply = await store.mutate(Command(script, keys, lambda: (*fixed, store.guards())), origin)
         if reply[0] in ("ok", "replay"):
             return reply
-        lines = parse_record(reply[1]).lines if reply[0] == "short_on_hand" else ()
+        lines = parse_lines(reply[1]) if reply[0] == "short_on_hand" else ()
         raise hold_error(reply, hold_id, origin, lines)
 
     def _check_id(self, hold_id: str) -> None:
@@ -142,14 +144,8 @@ class HoldStore:
         if not is_hold_id(hold_id) or home_of(hold_id) >= self._store.keys.partitions:
             raise HoldNotFound(hold_id)
 
-    def _placed(self, hold_id: str, reply: list[Any]) -> HoldChange:
-        record = parse_record(reply[1])
-        hold = make_hold(hold_id, record, f"HELD {record.create_time_ms + record.ttl_ms}")
-        levels = parse_levels(record.lines, record.packed_levels)
-        return self._change(hold, levels, record.epoch, record.places, reply)
-
     def _change(
-        self, hold: Hold, levels: tuple[Any, ...], epoch: str, places: str, reply: list[Any]
+        self, hold: Hold, levels: tuple[Level, ...], epoch: str, places: str, reply: list[Any]
     ) -> HoldChange:
         self._store.see(places)
         cursor = make_cursor(self._store.store_id, epoch, "journal", places)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from binascii import crc_hqx
+from typing import NamedTuple
 
 is_hold_id = re.compile(r"[0-9]{1,5}-[a-z2-7]{20}").fullmatch
 
@@ -16,6 +17,16 @@ is_hold_id = re.compile(r"[0-9]{1,5}-[a-z2-7]{20}").fullmatch
 def partition_of(location: str, partitions: int) -> int:
     """The partition of a location: CRC-16/XMODEM of its name, modulo the number of partitions."""
     return crc_hqx(location.encode(), 0) % partitions
+
+
+class LocationKeys(NamedTuple):
+    """A location's partition and keys; `level` and `level_due` want a SKU behind them."""
+
+    number: int
+    level: str
+    level_due: str
+    low: str
+    skus: str
 
 
 class Keyspace:
@@ -26,59 +37,72 @@ class Keyspace:
     def __init__(self, partitions: int) -> None:
         self.partitions = partitions
         self._prefixes = [f"inv:{{{n}}}:" for n in range(partitions)]
-        self._known: dict[str, int] = {}
+        self._of_partition = {
+            name: [prefix + name for prefix in self._prefixes]
+            for name in ("due", "refs", "journal", "meta", "locations")
+        }
+        self._known: dict[str, LocationKeys] = {}
 
-    def partition(self, location: str) -> int:
-        """The location's partition; remembered, because every call asks."""
-        number = self._known.get(location)
-        if number is None:
+    def at(self, location: str) -> LocationKeys:
+        """The location's keys; remembered, because every call asks."""
+        known = self._known.get(location)
+        if known is None:
             if len(self._known) >= self.MAX_KNOWN_LOCATIONS:
                 self._known.clear()
-            number = self._known[location] = partition_of(location, self.partitions)
-        return number
+            number = partition_of(location, self.partitions)
+            prefix = self._prefixes[number]
+            known = self._known[location] = LocationKeys(
+                number,
+                f"{prefix}level:{location}:",
+                f"{prefix}due:{location}:",
+                f"{prefix}low:{location}",
+                f"{prefix}skus:{location}",
+            )
+        return known
 
-    def _of_location(self, name: str, location: str) -> str:
-        return f"{self._prefixes[self.partition(location)]}{name}:{location}"
+    def partition(self, location: str) -> int:
+        """The location's partition."""
+        return self.at(location).number
 
     def level(self, location: str, sku: str) -> str:
-        """Hash: the counts of one SKU at one location."""
-        return f"{self._prefixes[self.partition(location)]}level:{location}:{sku}"
+        """String: the counts of one SKU at one location."""
+        return self.at(location).level + sku
 
     def level_due(self, location: str, sku: str) -> str:
         """Sorted set: the level's open holds by deadline."""
-        return f"{self._prefixes[self.partition(location)]}due:{location}:{sku}"
+        return self.at(location).level_due + sku
 
     def skus(self, location: str) -> str:
         """Sorted set: the location's SKUs, in order."""
-        return self._of_location("skus", location)
+        return self.at(location).skus
 
     def low(self, location: str) -> str:
         """Set: the location's SKUs whose alert state is not OK."""
-        return self._of_location("low", location)
+        return self.at(location).low
 
     def hold(self, hold_id: str) -> str:
-        """Hash: a hold, in its home partition."""
-        return f"{self._prefixes[home_of(hold_id)]}hold:{hold_id}"
+        """String: a hold, in its home partition."""
+        return f"inv:{{{hold_id.partition('-')[0]}}}:hold:{hold_id}"
 
     def due(self, partition: int) -> str:
         """Sorted set: the partition's holds by their next date."""
-        return self._prefixes[partition] + "due"
+        return self._of_partition["due"][partition]
 
     def refs(self, partition: int) -> str:
         """Sorted set: reference, a NUL, and the hold's id."""
-        return self._prefixes[partition] + "refs"
+        return self._of_partition["refs"][partition]
 
     def journal(self, partition: int) -> str:
         """Stream: the partition's movements."""
-        return self._prefixes[partition] + "journal"
+        return self._of_partition["journal"][partition]
 
     def meta(self, partition: int) -> str:
         """Hash: schema, partitions, store id, secret, epoch, seq."""
-        return self._prefixes[partition] + "meta"
+        return self._of_partition["meta"][partition]
 
     def locations(self, partition: int) -> str:
         """Hash: the partition's locations, each with its default policy."""
-        return self._prefixes[partition] + "locations"
+        return self._of_partition["locations"][partition]
 
     def record(self, partition: int, op: str) -> str:
         """String: the idempotency record of a verb that has no hold."""

@@ -82,7 +82,10 @@ class StoreOpener:
             Keyspace(self._partitions),
             store_id=metas[0]["store_id"],
             secret=bytes.fromhex(metas[0]["secret"]),
-            partitions=[Partition(meta["epoch"], int(meta["seq"])) for meta in metas],
+            partitions=[
+                Partition(number, meta["epoch"], int(meta["seq"]))
+                for number, meta in enumerate(metas)
+            ],
         )
 
     async def _prepare(self, connection: PipelinedConnection) -> None:

@@ -21,18 +21,17 @@ from inventory_server.domain.errors import (
     StoreUnavailable,
 )
 from inventory_server.domain.model import Origin
-from inventory_server.stores.connection import (
+from inventory_server.stores.connection import PipelinedConnection
+from inventory_server.stores.keys import Keyspace
+from inventory_server.stores.operation_id import operation_id
+from inventory_server.stores.pipeline import (
     Argument,
     Call,
     LostError,
     NotSentError,
-    PipelinedConnection,
     Reply,
     pack,
 )
-from inventory_server.stores.keys import Keyspace
-from inventory_server.stores.operation_id import operation_id
-from inventory_server.stores.records import parse_places
 from inventory_server.stores.scripts import Script
 
 log = logging.getLogger(__name__)
@@ -61,9 +60,10 @@ class Command(NamedTuple):
 class Partition:
     """What this server knows of a partition: its epoch, and the highest seq it has seen."""
 
-    __slots__ = ("epoch", "rewound", "seq")
+    __slots__ = ("epoch", "number", "rewound", "seq")
 
-    def __init__(self, epoch: str, seq: int) -> None:
+    def __init__(self, number: int, epoch: str, seq: int) -> None:
+        self.number = number
         self.epoch = epoch
         self.seq = seq
         self.rewound = False
@@ -100,13 +100,13 @@ class RedisStore:
         """Whether the store can be reached, and has not gone back in time."""
         return self._connection.is_ready and not any(p.rewound for p in self.partitions)
 
-    def operation_id(self, method: str, origin: Origin) -> str:
-        """The id of what this caller asks for under its key."""
-        return operation_id(self._secret, method, origin.caller, origin.key)
+    def operation_id(self, method: str, origin: Origin, part: str = "") -> str:
+        """The id of what this caller asks for under its key, or of a part of that."""
+        return operation_id(self._secret, method, origin.caller, origin.key + part)
 
     def guards(self) -> str:
         """Every partition's ` n=epoch:seq`, for scripts that find their partitions themselves."""
-        return "".join([f" {n}={p.epoch}:{p.seq}" for n, p in enumerate(self.partitions)])
+        return "".join([f" {p.number}={p.epoch}:{p.seq}" for p in self.partitions])
 
     async def read(self, command: Command, deadline: float) -> list[Any]:
         """Runs a script that changes nothing; a lost reply is StoreUnavailable."""
@@ -114,8 +114,7 @@ class RedisStore:
 
     async def command(self, *arguments: Argument, deadline: float) -> Reply:
         """Runs a plain command that changes nothing."""
-        call = await self._send(pack(arguments), deadline)
-        return await self._reply_of(call)
+        return await self._ask(pack(arguments), deadline)
 
     async def sweep(self, command: Command, deadline: float) -> list[Any]:
         """Runs a script that changes things and may run any number of times."""
@@ -133,14 +132,14 @@ class RedisStore:
         StoreFull or StoreRewound. A caller that goes away does not stop what
         was sent; how that ended is then logged.
         """
-        call = await self._send(self._pack(command), origin.deadline)
+        if not self._connection.is_ready:
+            await self._wait_ready(origin.deadline)
+        call = self._start(self._pack(command), origin.deadline)
         try:
             try:
                 reply = await call.future
             except LostError:
                 reply = await self._settle(command, origin)
-        except NotSentError as error:
-            raise StoreUnavailable(str(error)) from error
         except asyncio.CancelledError:
             self.background(self._log_end(command, origin, call))
             raise
@@ -157,10 +156,10 @@ class RedisStore:
 
     def see(self, places: str) -> None:
         """Remembers how far the journals reach, so that a store put back is noticed."""
-        for number, seq in parse_places(places):
-            partition = self.partitions[number]
-            if seq > partition.seq:
-                partition.seq = seq
+        for place in places.split(",") if places else ():
+            number, _, seq = place.partition(":")
+            partition = self.partitions[int(number)]
+            partition.seq = max(partition.seq, int(seq))
 
     def background(self, work: Coroutine[Any, Any, None]) -> None:
         """Lets work go on that nobody waits for."""
@@ -176,21 +175,25 @@ class RedisStore:
         sha = self._scripts[command.script].sha
         return pack(("EVALSHA", sha, len(command.keys), *command.keys, *command.arguments()))
 
-    async def _send(self, packed: bytes, deadline: float) -> Call:
-        """Sends, or raises StoreUnavailable."""
-        if not self._connection.is_ready:
-            left = deadline - LATE_S - self._loop.time()
-            if not await self._connection.wait_ready(max(0.0, min(left, self._connect_wait_s))):
-                raise StoreUnavailable("the store is out of reach")
+    async def _wait_ready(self, deadline: float) -> None:
+        """Waits a while for a connection; raises StoreUnavailable."""
+        left = deadline - LATE_S - self._loop.time()
+        if not await self._connection.wait_ready(max(0.0, min(left, self._connect_wait_s))):
+            raise StoreUnavailable("the store is out of reach")
+
+    def _start(self, packed: bytes, deadline: float) -> Call:
         try:
             return self._connection.start(packed, deadline - LATE_S)
         except NotSentError as error:
             raise StoreUnavailable(str(error)) from error
 
-    async def _reply_of(self, call: Call) -> Reply:
+    async def _ask(self, packed: bytes, deadline: float) -> Reply:
+        """Sends what changes nothing, or may be done twice."""
+        if not self._connection.is_ready:
+            await self._wait_ready(deadline)
         try:
-            reply = await call.future
-        except (NotSentError, LostError) as error:
+            reply = await self._start(packed, deadline).future
+        except LostError as error:
             raise StoreUnavailable(str(error)) from error
         if isinstance(reply, hiredis.ReplyError):
             raise _error_of(reply)
@@ -198,10 +201,10 @@ class RedisStore:
 
     async def _run_once(self, command: Command, deadline: float) -> list[Any]:
         try:
-            reply = await self._reply_of(await self._send(self._pack(command), deadline))
+            reply = await self._ask(self._pack(command), deadline)
         except UnknownScriptError:
             await self._load(command.script, deadline)
-            reply = await self._reply_of(await self._send(self._pack(command), deadline))
+            reply = await self._ask(self._pack(command), deadline)
         return reply  # type: ignore[no-any-return]
 
     async def _load(self, script: str, deadline: float) -> None:
@@ -230,12 +233,10 @@ class RedisStore:
 
     async def _log_end(self, command: Command, origin: Origin, call: Call) -> None:
         """Finds out how a call ended that its caller did not wait for."""
-        later = origin._replace(deadline=self._loop.time() + ABANDONED_S)
+        later = origin.until(self._loop.time() + ABANDONED_S)
         call.deadline = later.deadline
         try:
             reply = await call.wait_again()
-        except NotSentError:
-            reply = ["not sent"]
         except LostError:
             try:
                 reply = await self._settle(command, later)

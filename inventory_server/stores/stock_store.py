@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from inventory_server.domain.limits import MAX_TOTAL, MINTED_KEY_RETENTION_MS
 from inventory_server.domain.model import Change, CountLine, Level, Line, Origin
-from inventory_server.stores.connection import Argument
 from inventory_server.stores.cursor import make_cursor
 from inventory_server.stores.keys import partition_of
 from inventory_server.stores.outcomes import Due, lines_error
+from inventory_server.stores.pipeline import Argument
 from inventory_server.stores.records import parse_level, parse_levels
 from inventory_server.stores.redis_store import Command, RedisStore
 from inventory_server.stores.scope import Scope
@@ -99,7 +99,7 @@ class StockStore:
         expected = [
             "" if line.expected_on_hand is None else str(line.expected_on_hand) for line in lines
         ]
-        scope = Scope(self._store, counts, expected)
+        scope = Scope(self._store, counts, makes_levels=True, expected=expected)
         texts = (reference, note, reason)
         own: tuple[Argument, ...] = (self._kept_ms(origin), "1" if force else "")
         return await self._run(
@@ -147,18 +147,17 @@ class StockStore:
         `rows` is (first_row, next_row). Answers the lines that stayed out, the
         cursor, and whether it is a replay. Raises ImportRefusal.
         """
-        store, scope = self._store, Scope(self._store, lines)
+        store = self._store
+        scope = Scope(store, lines, makes_levels=True)
         whole = store.operation_id("ImportStock", origin)
-        op = store.operation_id("ImportStock", origin._replace(key=f"{origin.key}\0{rows[0]}"))
+        op = store.operation_id("ImportStock", origin, f"\0{rows[0]}")
         home = partition_of(whole, store.keys.partitions)
         keys = [store.keys.record(home, op), store.keys.record(home, whole), *scope.keys]
-        fixed: list[Argument] = [
+        scope.fixed = (
             store.now_ms, op, fingerprint, origin.actor, reference, mode, self._kept_ms(origin),
             MAX_TOTAL, *rows, scope.counts,
-        ]  # fmt: skip
-        reply = await store.mutate(
-            Command("import_stock", keys, lambda: fixed + scope.arguments()), origin
-        )
+        )  # fmt: skip
+        reply = await store.mutate(Command("import_stock", keys, scope.arguments), origin)
         if reply[0] == "row_taken":
             raise ImportRefusal(int(reply[1]))
         if reply[0] not in ("ok", "replay"):
@@ -179,9 +178,9 @@ class StockStore:
     ) -> Change | Due:
         store = self._store
         op = store.operation_id(method, origin)
-        fixed = [store.now_ms, op, fingerprint, origin.actor, *texts, *own, scope.counts]
+        scope.fixed = (store.now_ms, op, fingerprint, origin.actor, *texts, *own, scope.counts)
         keys = [store.keys.record(scope.partitions[0], op), *scope.keys]
-        reply = await store.mutate(Command(script, keys, lambda: fixed + scope.arguments()), origin)
+        reply = await store.mutate(Command(script, keys, scope.arguments), origin)
         if reply[0] not in ("ok", "replay"):
             return lines_error(reply, lines, origin)
         _, epoch, places, levels = reply[1].split(" ", 3)

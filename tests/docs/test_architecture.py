@@ -10,7 +10,6 @@ from inventory_server.servicers.rpc_call import KEY_NAMES
 from inventory_server.stores.keys import Keyspace
 from inventory_server.stores.scripts import script_names
 from tests.docs import markdown
-from tests.fold import RECORD
 
 PAGE = markdown.read("ARCHITECTURE.md")
 INDEX = markdown.read("inventory_server/scripts/README.md")
@@ -31,7 +30,7 @@ def test_the_table_of_keys_is_the_keyspace() -> None:
     made_by = [
         name
         for name, _ in inspect.getmembers(Keyspace, inspect.isfunction)
-        if not name.startswith("_") and name != "partition"
+        if not name.startswith("_") and name not in ("at", "partition")
     ]
     rows = {markdown.words(row[0])[0]: row for row in markdown.table(PAGE, "Keyspace")}
     assert sorted(rows) == sorted(made_by)
@@ -41,9 +40,22 @@ def test_the_table_of_keys_is_the_keyspace() -> None:
         assert row[2].partition(",")[0] == kind
 
 
-def test_the_fields_of_a_hold_are_all_there() -> None:
-    named = [word for row in markdown.table(PAGE, "Field") for word in markdown.words(row[0])]
-    assert named == [*RECORD, "state", "verbs"]
+def test_the_parts_of_a_hold_are_those_that_the_script_writes() -> None:
+    named = [word for row in markdown.table(PAGE, "Part") for word in markdown.words(row[0])]
+    lua = (SCRIPTS / "place_hold.lua").read_text("utf-8")
+    written = lua.partition("hold.record = table.concat({ ")[2].partition(" }, '\\n')")[0]
+    values = {
+        "ARGV[3]": "fingerprint",
+        "placed": "placed",
+        "ARGV[10]": "lines",
+        "table.concat(levels, ',')": "levels",
+        "ARGV[9]": "caller",
+        "ARGV[4]": "actor",
+        "ARGV[5]": "reference",
+        "ARGV[6]": "note",
+    }
+    assert re.sub(r"\s+", " ", written) == ", ".join(values)
+    assert named == ["state", "verbs", *values.values()]
 
 
 def test_the_fields_of_a_journal_entry_are_all_there() -> None:

@@ -166,7 +166,7 @@ async def test_a_caller_that_goes_away_does_not_stop_what_was_sent(proxy, stock,
     ]
 
     async def all_applied() -> bool:
-        return int(db.hget("inv:{3}:level:online:SKU1", "held") or 0) == 10
+        return db.get("inv:{3}:level:online:SKU1") == "100 10 11"
 
     await eventually_async(all_applied)
     for call in calls:

@@ -120,7 +120,7 @@ async def test_adjust_sums_and_stops_at_what_is_held(stock, holds) -> None:
 
 async def test_a_total_has_a_ceiling(stock, db) -> None:
     await set_stock(stock, 5)
-    db.hset("inv:{3}:level:online:SKU1", "on_hand", 10**14 - 2)
+    db.set("inv:{3}:level:online:SKU1", f"{10**14 - 2} 0 1")
     refusal = await refused(stock.AdjustStock(adjust(("SKU1", 2))))
     assert refusal.reason == "TOTAL_TOO_LARGE"
     changed = await stock.AdjustStock(adjust(("SKU1", 1)))
@@ -151,18 +151,18 @@ async def test_the_alert_state_trembles_no_more_than_its_rearm_point_allows(
 ) -> None:
     await set_stock(stock, 20)
     level = "inv:{3}:level:online:SKU1"
-    db.hset(level, mapping={"reorder_point": 10, "rearm_point": 15})
+    db.set(level, "20 0 1 0 0 10 15 OK")
     states = []
     for on_hand in (11, 10, 12, 15, 16, 10, 0, 5, 15, 16):
         await set_stock(stock, on_hand)
-        states.append(db.hget(level, "alert_state") or "OK")
+        states.append(db.get(level).split(" ")[7])
     assert states == ["OK", "LOW", "LOW", "LOW", "OK", "LOW", "OUT", "OUT", "OUT", "OK"]
     db.flushall()
 
 
 async def test_backorder_and_safety_stock_bound_what_is_sold(stock, holds, db) -> None:
     await set_stock(stock, 5)
-    db.hset("inv:{3}:level:online:SKU1", mapping={"safety_stock": 2, "backorder_limit": 1})
+    db.set("inv:{3}:level:online:SKU1", "5 0 1 2 1 0 0 OK")
     level = await level_of(stock)
     assert (level.available, level.sellable) == (3, 4)
     refusal = await refused(place(holds, line(quantity=5)))

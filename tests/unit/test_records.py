@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from inventory_server.domain.limits import MAX_TOTAL
 from inventory_server.domain.model import HoldLine, Level, Line
 from inventory_server.stores.records import (
-    make_hold,
     pack_lines,
+    parse_hold,
     parse_level,
     parse_levels,
-    parse_places,
-    parse_record,
+    parse_lines,
+    parse_placed,
 )
 
 SKUS = st.from_regex(r"[A-Za-z0-9._\-/+#]{1,64}", fullmatch=True)
@@ -38,13 +38,15 @@ def record_of(lines: list[Line], *texts: str) -> str:
 def test_a_record_reads_as_it_was_packed(
     lines: list[Line], caller: str, actor: str, reference: str, note: str
 ) -> None:
-    record = parse_record(record_of(lines, caller, actor, reference, note))
-    assert record.lines == tuple(lines)
-    texts = (record.caller, record.actor, record.reference, record.note)
-    assert texts == (caller, actor, reference, note)
-    assert (record.fingerprint, record.epoch, record.places) == ("print", "1", "3:7,5:9")
-    assert (record.create_time_ms, record.ttl_ms) == (1000, 300_000)
-    assert len(parse_levels(record.lines, record.packed_levels)) == len(lines)
+    record = record_of(lines, caller, actor, reference, note)
+    hold, levels, epoch, places = parse_placed("3-a", record)
+    assert parse_lines(record) == tuple(lines)
+    assert [(line.sku, line.location, line.quantity) for line in hold.lines] == lines
+    assert levels == tuple(Level(sku, location, 10, 2, 3) for sku, location, _ in lines)
+    assert (hold.actor, hold.reference, hold.note) == (actor, reference, note)
+    assert (hold.create_time_ms, hold.expire_time_ms) == (1000, 301_000)
+    assert (epoch, places) == ("1", "3:7,5:9")
+    assert parse_hold("3-a", record, "HELD 301000") == hold
 
 
 def test_one_line_is_packed_like_many() -> None:
@@ -85,12 +87,6 @@ def test_levels_and_lines_belong_together() -> None:
         parse_levels([Line("A", "online", 1)], "1 0 1,2 0 1")
 
 
-def test_places_are_pairs_of_partition_and_seq() -> None:
-    assert parse_places("3:7") == [(3, 7)]
-    assert parse_places("3:7,15:1000000") == [(3, 7), (15, 1_000_000)]
-    assert parse_places("") == []
-
-
 @pytest.mark.parametrize(
     ("state", "word", "resolved", "counts"),
     [
@@ -103,8 +99,8 @@ def test_places_are_pairs_of_partition_and_seq() -> None:
 def test_a_hold_is_its_record_and_its_state(
     state: str, word: str, resolved: int | None, counts: tuple[int, ...]
 ) -> None:
-    record = parse_record(record_of([Line("A", "online", 3)], "", "actor", "order-1", "note"))
-    hold = make_hold("3-a", record, state)
+    record = record_of([Line("A", "online", 3)], "", "actor", "order-1", "note")
+    hold = parse_hold("3-a", record, state)
     assert (hold.hold_id, hold.state) == ("3-a", word)
     assert (hold.create_time_ms, hold.expire_time_ms, hold.resolve_time_ms) == (1000, 500, resolved)
     assert hold.lines == (HoldLine("A", "online", 3, *counts),)

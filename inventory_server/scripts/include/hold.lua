@@ -1,66 +1,61 @@
--- A hold: its hash, and the keys that its record names. Only a hold's own
+-- A hold: its value, and the keys that its record names. Only a hold's own
 -- record may name keys that the caller did not declare; the names are those
 -- of stores/keys.py, and a test compares the two.
-local function level_key(number, location, sku)
-  return 'inv:{' .. number .. '}:level:' .. location .. ':' .. sku
-end
-
-local function level_due_key(number, location, sku)
-  return 'inv:{' .. number .. '}:due:' .. location .. ':' .. sku
-end
-
-local function low_key(number, location)
-  return 'inv:{' .. number .. '}:low:' .. location
-end
-
+--
+-- The value is "state\nverbs\nrecord". The record never changes and has eight
+-- parts, one a line: fingerprint, placed, lines, levels, caller, actor,
+-- reference, note. No part can hold a line break.
 local function partition_key(number, name)
   return 'inv:{' .. number .. '}:' .. name
 end
 
--- Reads a hold; nil where there is none. `record` is what never changes, one
--- part a line: no part can hold a line break.
+local function home_of(id)
+  return match(id, '^%d+')
+end
+
+-- Reads a hold; nil where there is none.
 local function read_hold(key, id)
-  local f = redis.call('HMGET', key, 'fingerprint', 'placed', 'lines', 'levels', 'caller',
-    'actor', 'reference', 'note', 'state', 'verbs')
-  if not f[1] then return nil end
-  for i = 5, 8 do f[i] = f[i] or '' end
-  local word, deadline = string.match(f[9], '^(%u+) (%d+)')
+  local value = redis.call('GET', key)
+  if not value then return nil end
+  local state, verbs, record = match(value, '^([^\n]*)\n([^\n]*)\n(.*)$')
+  local word, deadline = match(state or '', '^(%u+) (%d+)')
+  if not word then error('not a hold: ' .. key) end
   return {
-    key = key, id = id, home = string.match(id, '^%d+'), fingerprint = f[1], packed_lines = f[3],
-    reference = f[7], record = table.concat(f, '\n', 1, 8), state = f[9], word = word,
-    deadline = tonumber(deadline), verbs = f[10] or '',
+    key = key, id = id, home = home_of(id), record = record, state = state, word = word,
+    deadline = tonumber(deadline), verbs = verbs, fingerprint = match(record, '^[^\n]*'),
   }
 end
 
+local function write_hold(hold)
+  redis.call('SET', hold.key, hold.state .. '\n' .. hold.verbs .. '\n' .. hold.record)
+end
+
+local function packed_lines(hold)
+  return match(hold.record, '^[^\n]*\n[^\n]*\n([^\n]*)')
+end
+
+local function reference_of(hold)
+  return match(hold.record, '\n([^\n]*)\n[^\n]*$')
+end
+
 -- The hold's lines with their levels, read through `levels` so that holds of
--- one script share them.
+-- one script share them. Fails where a key that they are indexed under is not
+-- of its type.
 local function read_lines(hold, levels)
   local lines = {}
-  for number, location, sku, quantity in string.gmatch(hold.packed_lines, '(%d+) (%S+) (%S+) (%d+)') do
-    local key = level_key(number, location, sku)
-    if not levels[key] then levels[key] = read_level(key) end
-    if not levels[key] then error('hold ' .. hold.id .. ' names a level that is not there: ' .. key) end
+  local each_line = string.gmatch(packed_lines(hold), '(%d+) (%S+) (%S+) (%d+)')
+  for number, location, sku, quantity in each_line do
+    local prefix = partition_key(number, '')
+    local key = prefix .. 'level:' .. location .. ':' .. sku
+    levels[key] = levels[key] or read_level(key)
+      or error('hold ' .. hold.id .. ' names a level that is not there: ' .. key)
     lines[#lines + 1] = {
       number = number, location = location, sku = sku, quantity = tonumber(quantity),
-      level = levels[key], low = low_key(number, location),
-      due = level_due_key(number, location, sku),
+      level = levels[key], low = prefix .. 'low:' .. location,
+      due = prefix .. 'due:' .. location .. ':' .. sku,
     }
+    redis.call('ZCARD', lines[#lines].due)
+    redis.call('SCARD', lines[#lines].low)
   end
   return lines
-end
-
--- The entry of a later verb under this op, or nil: its verb, fingerprint and
--- outcome. Entries read "VERB op fingerprint outcome", one after another with
--- ";" between.
-local function find_verb(hold, op)
-  local from = string.find(hold.verbs, ' ' .. op .. ' ', 1, true)
-  if not from then return nil end
-  local verb = string.match(string.sub(hold.verbs, 1, from - 1), '(%u+)$')
-  local fingerprint, outcome = string.match(hold.verbs, '^(%S+) ([^;]*)', from + #op + 2)
-  return verb, fingerprint, outcome
-end
-
--- The outcome of the verb that ended the hold.
-local function last_outcome(hold)
-  return string.match(hold.verbs, '%u+ %S+ %S+ ([^;]*)$')
 end

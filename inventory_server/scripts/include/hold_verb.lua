@@ -9,7 +9,7 @@ local MAX_VERBS = 32
 local function open_partitions(lines, guards, opened)
   for _, line in ipairs(lines) do
     if not opened[line.number] then
-      local epoch, seen_seq = string.match(guards, ' ' .. line.number .. '=(%d+):(%d+)')
+      local epoch, seen_seq = match(guards, ' ' .. line.number .. '=(%d+):(%d+)')
       local partition, refusal = open_partition(line.number, partition_key(line.number, 'meta'),
         partition_key(line.number, 'journal'), epoch, seen_seq)
       if refusal then return refusal end
@@ -17,19 +17,27 @@ local function open_partitions(lines, guards, opened)
       opened[#opened + 1] = partition
     end
   end
+  check_journals(opened)
+end
+
+-- Who and why, for the journal.
+local function new_reason(hold, op, actor, now)
+  return {
+    op = op, actor = actor, reason = '', note = '', reference = reference_of(hold),
+    at = format('%d', now),
+  }
 end
 
 -- Ends every line of the hold: `sold` says whether its units leave the shelf
 -- or go back. Answers the levels as they became.
-local function end_lines(hold, lines, opened, kind, by, state, sold)
+local function end_lines(hold, lines, opened, kind, by, sold)
   local packed = {}
-  hold.state = state
   for i, line in ipairs(lines) do
     local on_hand_delta = sold and -line.quantity or 0
     change_level(line.level, on_hand_delta, -line.quantity)
-    packed[i] = pack_level(line.level)
+    packed[i] = line.level.packed
     append_movement(opened[line.number], kind, by, i, line, on_hand_delta, -line.quantity,
-      { id = hold.id, state = i == 1 and state, record = i == 1 and hold.record })
+      { id = hold.id, state = i == 1 and hold.state, record = i == 1 and hold.record })
   end
   for _, line in ipairs(lines) do
     write_level(line.level, line.low, line.sku)
@@ -38,15 +46,31 @@ local function end_lines(hold, lines, opened, kind, by, state, sold)
   return table.concat(packed, ',')
 end
 
--- Remembers a later verb in the hold, so that its key is answered again.
-local function remember_verb(hold, verb, op, fingerprint, outcome)
-  local entry = verb .. ' ' .. op .. ' ' .. fingerprint .. ' ' .. outcome
+-- The entry of a later verb under this op, or nil: its verb, fingerprint and
+-- outcome. Entries read "VERB op fingerprint outcome", one after another with
+-- ";" between.
+local function find_verb(hold, op)
+  local from = string.find(hold.verbs, ' ' .. op .. ' ', 1, true)
+  if not from then return nil end
+  local verb = match(string.sub(hold.verbs, 1, from - 1), '(%u+)$')
+  local fingerprint, outcome = match(hold.verbs, '^(%S+) ([^;]*)', from + #op + 2)
+  return verb, fingerprint, outcome
+end
+
+-- Closes the partitions, remembers the verb and its outcome in the hold, so
+-- that its key is answered again, and writes the hold. Answers the outcome:
+-- "at_ms epoch n:seq,... tail".
+local function remember_verb(hold, verb, fingerprint, by, opened, tail)
+  local outcome = table.concat({ by.at, opened[1].epoch, close_partitions(opened), tail }, ' ')
+  local entry = table.concat({ verb, by.op, fingerprint, outcome }, ' ')
   if hold.verbs ~= '' then
     local _, count = string.gsub(hold.verbs, ';', ';')
-    if count + 1 >= MAX_VERBS then hold.verbs = string.match(hold.verbs, ';(.*)$') end
+    if count + 1 >= MAX_VERBS then hold.verbs = match(hold.verbs, ';(.*)$') end
     entry = hold.verbs .. ';' .. entry
   end
-  redis.call('HSET', hold.key, 'state', hold.state, 'verbs', entry)
+  hold.verbs = entry
+  write_hold(hold)
+  return outcome
 end
 
 -- Answers a verb on a hold that it cannot act on: not there, remembered under
@@ -59,8 +83,10 @@ local function answer_without_change(hold, verb, ended_word, op, fingerprint, no
     return { 'replay', hold.record, hold.state, outcome }
   end
   if hold.word == ended_word then
-    return { 'replay', hold.record, hold.state, last_outcome(hold) }
+    return { 'replay', hold.record, hold.state, match(hold.verbs, '%u+ %S+ %S+ ([^;]*)$') }
   end
   if hold.word ~= 'HELD' then return { 'hold_ended', hold.state } end
-  if now >= hold.deadline then return { 'hold_ended', 'EXPIRED ' .. hold.deadline .. ' ' .. hold.deadline } end
+  if now >= hold.deadline then
+    return { 'hold_ended', format('EXPIRED %d %d', hold.deadline, hold.deadline) }
+  end
 end

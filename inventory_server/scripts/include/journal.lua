@@ -2,17 +2,17 @@
 -- resulted. Entries always have the same fields, in the same order. The ids
 -- are contiguous a partition, so a gap can be told from an end.
 --
--- `by` is who and why: op, actor, reason, note, reference, now. `hold` is nil
--- or { id, state, record }, with state and record empty but in the entry that
--- speaks for the hold itself.
+-- `by` is who and why: op, actor, reason, note, reference, at (ms, as text).
+-- `hold` is nil or { id, state, record }, with state and record empty but in
+-- the entry that speaks for the hold itself.
 local function append_movement(partition, kind, by, number, line, on_hand_delta, held_delta, hold)
   partition.seq = partition.seq + 1
-  redis.call('XADD', partition.journal, partition.seq .. '-0',
-    'id', by.op .. '.' .. number, 'kind', kind, 'at_ms', by.now, 'actor', by.actor,
+  redis.call('XADD', partition.journal, format('%d-0', partition.seq),
+    'id', format('%s.%d', by.op, number), 'kind', kind, 'at_ms', by.at, 'actor', by.actor,
     'reason', by.reason, 'note', by.note, 'reference', by.reference,
     'location', line and line.location or '', 'sku', line and line.sku or '',
-    'delta', on_hand_delta .. ' ' .. held_delta,
-    'level', line and pack_level(line.level) or '',
+    'delta', format('%d %d', on_hand_delta, held_delta),
+    'level', line and line.level.packed or '',
     'hold_id', hold and hold.id or '', 'hold', hold and hold.state or '',
     'record', hold and hold.record or '')
 end
@@ -22,8 +22,9 @@ end
 local function close_partitions(partitions)
   local places = {}
   for i, partition in ipairs(partitions) do
-    redis.call('HSET', partition.meta, 'seq', partition.seq)
-    places[i] = partition.number .. ':' .. partition.seq
+    local seq = format('%d', partition.seq)
+    redis.call('HSET', partition.meta, 'seq', seq)
+    places[i] = partition.number .. ':' .. seq
   end
   return table.concat(places, ',')
 end
@@ -37,5 +38,18 @@ local function open_partition(number, meta, journal, epoch, seen_seq)
   if stored[1] ~= epoch or not seq or seq < tonumber(seen_seq) then
     return nil, { 'rewound', number, stored[1] or '', stored[2] or '' }
   end
+  redis.call('XLEN', journal)
   return { number = number, epoch = epoch, meta = meta, journal = journal, seq = seq }
+end
+
+-- Fails where one of several journals would refuse its entry after another
+-- has taken one. The first entry of a single one is the first write anyway.
+local function check_journals(partitions)
+  if #partitions < 2 then return end
+  for _, partition in ipairs(partitions) do
+    local last = redis.call('XREVRANGE', partition.journal, '+', '-', 'COUNT', 1)[1]
+    if last and tonumber(match(last[1], '^%d+')) > partition.seq then
+      error('the journal is ahead of its seq: ' .. partition.journal)
+    end
+  end
 end

@@ -1,37 +1,39 @@
 -- The scope of a verb whose keys the caller names: partitions, locations and
 -- lines, each as many KEYS and ARGV as stands here.
---   partition  KEYS meta, journal, locations   ARGV number, epoch, seen_seq
---   location   KEYS low, skus                  ARGV index of its partition, name
+--   partition  KEYS meta, journal, locations*  ARGV number, epoch, seen_seq
+--   location   KEYS low, skus*                 ARGV index of its partition, name
 --   line       KEYS level, due                 ARGV index of its location, sku, `values` amounts
-local function read_scope(key_at, arg_at, counts, values)
-  local partition_count, location_count, line_count = string.match(counts, '^(%d+) (%d+) (%d+)$')
-  local scope = { partitions = {}, locations = {}, lines = {} }
+-- * only of verbs that make levels. `counts` reads "partitions locations lines".
+local function read_scope(key_at, arg_at, counts, values, makes_levels)
+  local partition_count, location_count, line_count = match(counts, '^(%d+) (%d+) (%d+)$')
+  local partitions, locations, lines = {}, {}, {}
   for i = 1, tonumber(partition_count) do
     local partition, refusal = open_partition(ARGV[arg_at], KEYS[key_at], KEYS[key_at + 1],
       ARGV[arg_at + 1], ARGV[arg_at + 2])
     if refusal then return nil, refusal end
-    partition.locations = KEYS[key_at + 2]
-    scope.partitions[i] = partition
-    key_at, arg_at = key_at + 3, arg_at + 3
+    partition.locations = makes_levels and KEYS[key_at + 2]
+    partitions[i] = partition
+    key_at, arg_at = key_at + (makes_levels and 3 or 2), arg_at + 3
   end
+  check_journals(partitions)
   for i = 1, tonumber(location_count) do
-    scope.locations[i] = {
-      low = KEYS[key_at], skus = KEYS[key_at + 1],
-      partition = scope.partitions[tonumber(ARGV[arg_at])], name = ARGV[arg_at + 1],
+    locations[i] = {
+      low = KEYS[key_at], skus = makes_levels and KEYS[key_at + 1],
+      partition = partitions[tonumber(ARGV[arg_at])], name = ARGV[arg_at + 1],
     }
-    key_at, arg_at = key_at + 2, arg_at + 2
+    key_at, arg_at = key_at + (makes_levels and 2 or 1), arg_at + 2
   end
   for i = 1, tonumber(line_count) do
-    local location = scope.locations[tonumber(ARGV[arg_at])]
-    scope.lines[i] = {
-      key = KEYS[key_at], due = KEYS[key_at + 1], low = location.low, skus = location.skus,
+    local location = locations[tonumber(ARGV[arg_at])]
+    lines[i] = {
+      key = KEYS[key_at], due = KEYS[key_at + 1], low = location.low, within = location,
       partition = location.partition, location = location.name, sku = ARGV[arg_at + 1],
       amount = tonumber(ARGV[arg_at + 2]), expected = values > 1 and ARGV[arg_at + 3] or nil,
       level = read_level(KEYS[key_at]),
     }
     key_at, arg_at = key_at + 2, arg_at + 2 + values
   end
-  return scope
+  return { partitions = partitions, locations = locations, lines = lines }
 end
 
 -- The numbers of the lines whose level is not there.

@@ -4,7 +4,7 @@
 local function answer_known(key, fingerprint)
   local known = redis.call('GET', key)
   if not known then return nil end
-  local known_fingerprint, outcome = string.match(known, '^(%S+) (.*)$')
+  local known_fingerprint, outcome = match(known, '^(%S+) (.*)$')
   if known_fingerprint ~= fingerprint then return { 'key_reused' } end
   return { 'replay', outcome }
 end
@@ -13,30 +13,54 @@ end
 local function new_level(key)
   return {
     key = key, on_hand = 0, held = 0, version = 0, safety_stock = 0, backorder_limit = 0,
-    reorder_point = 0, rearm_point = 0, alert_state = 'OK', stored_alert_state = 'OK', is_new = true,
+    reorder_point = 0, rearm_point = 0, policy = NO_POLICY,
+    alert_state = 'OK', stored_alert_state = 'OK', is_new = true,
   }
+end
+
+-- Fails where an index that levels go into is not of its type.
+local function check_indexes(scope)
+  for _, partition in ipairs(scope.partitions) do
+    if partition.locations then redis.call('HLEN', partition.locations) end
+  end
+  for _, location in ipairs(scope.locations) do
+    if location.skus then redis.call('ZCARD', location.skus) end
+    redis.call('SCARD', location.low)
+  end
 end
 
 -- Journals and writes one on_hand delta a line. Answers the levels as they became.
 local function write_lines(lines, kind, by, on_hand_deltas)
-  local packed = {}
+  local packed, new, locations = {}, {}, {}
   for i, line in ipairs(lines) do
-    change_level(line.level, on_hand_deltas[i], 0)
-    packed[i] = pack_level(line.level)
+    local level = line.level
+    change_level(level, on_hand_deltas[i], 0)
+    packed[i] = level.packed
     append_movement(line.partition, kind, by, i, line, on_hand_deltas[i], 0)
-  end
-  for _, line in ipairs(lines) do
-    write_level(line.level, line.low, line.sku)
-    if line.level.is_new then
-      redis.call('ZADD', line.skus, 0, line.sku)
-      redis.call('HSETNX', line.partition.locations, line.location, '')
+    write_level(level, line.low, line.sku)
+    if level.is_new then
+      local location, skus = line.within, new[line.within]
+      if not skus then
+        skus = {}
+        new[location], locations[#locations + 1] = skus, location
+      end
+      skus[#skus + 1] = '0'
+      skus[#skus + 1] = line.sku
     end
+  end
+  for _, location in ipairs(locations) do
+    redis.call('ZADD', location.skus, unpack(new[location]))
+    redis.call('HSETNX', location.partition.locations, location.name, '')
   end
   return table.concat(packed, ',')
 end
 
--- Keeps the outcome under the call's key for its retention time.
-local function keep_outcome(key, fingerprint, outcome, retention_ms)
+-- Closes the partitions and keeps the outcome, "at_ms epoch n:seq,... tail",
+-- under the call's key for its retention time.
+local function keep_outcome(scope, key, fingerprint, by, tail, retention_ms)
+  local first = scope.partitions[1]
+  local outcome = table.concat(
+    { by.at, first and first.epoch or '0', close_partitions(scope.partitions), tail }, ' ')
   redis.call('SET', key, fingerprint .. ' ' .. outcome, 'PX', retention_ms)
   return { 'ok', outcome }
 end

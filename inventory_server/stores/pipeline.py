@@ -1,0 +1,132 @@
+"""The wire to Redis: commands out, replies in order, and who waits for which.
+
+The transport gathers what is written in one turn of the event loop and sends
+it together, so nothing is gathered here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import hiredis
+
+log = logging.getLogger(__name__)
+
+Argument = str | int | bytes
+Reply = Any
+"""What hiredis reads: str, int, None, a list of these, or a ReplyError as a value."""
+
+
+class NotSentError(Exception):
+    """The command was certainly not sent."""
+
+
+class LostError(Exception):
+    """The command was sent, and its reply will not come."""
+
+
+class Call:
+    """A command in flight. `deadline` is in the loop's time.
+
+    How it ended stays here, because a waiter that was cancelled takes its
+    future with it.
+    """
+
+    __slots__ = ("_end", "deadline", "future")
+
+    def __init__(self, future: asyncio.Future[Reply], deadline: float) -> None:
+        self.future = future
+        self.deadline = deadline
+        self._end: tuple[Reply, Exception | None] | None = None
+
+    def settle(self, reply: Reply) -> None:
+        """Ends the call with its reply."""
+        self._end = (reply, None)
+        if not self.future.done():
+            self.future.set_result(reply)
+
+    def fail(self, error: Exception) -> None:
+        """Ends the call without one."""
+        if self._end is None:
+            self._end = (None, error)
+        if not self.future.done():
+            self.future.set_exception(error)
+
+    async def wait_again(self) -> Reply:
+        """Waits for the end after the first waiter was cancelled."""
+        if self._end is None:
+            if self.future.done():
+                self.future = asyncio.get_running_loop().create_future()
+            return await self.future
+        reply, error = self._end
+        if error is not None:
+            raise error
+        return reply
+
+
+class Pipeline(asyncio.Protocol):
+    """One connection's commands in flight; replies come in their order."""
+
+    def __init__(self, transport: asyncio.Transport, on_lost: Callable[[Pipeline], None]) -> None:
+        self._transport = transport
+        self._on_lost = on_lost
+        self._loop = asyncio.get_running_loop()
+        self._reader = hiredis.Reader(
+            encoding="utf-8", errors="surrogateescape", replyError=hiredis.ReplyError
+        )
+        self.in_flight: deque[Call] = deque()
+        self.last_reply_at = self._loop.time()
+        self.closed = False
+
+    def take_over(self) -> None:
+        """Becomes the protocol of a connection that has shaken hands."""
+        self._transport.set_protocol(self)
+        self._transport.resume_reading()
+
+    def send(self, packed: bytes, call: Call) -> None:
+        """Writes a packed command."""
+        if not self.in_flight:
+            self.last_reply_at = self._loop.time()
+        self.in_flight.append(call)
+        self._transport.write(packed)
+
+    def data_received(self, data: bytes) -> None:
+        """Hands each whole reply to the oldest call in flight."""
+        self._reader.feed(data)
+        try:
+            reply = self._reader.gets()
+            while reply is not False:
+                self.in_flight.popleft().settle(reply)
+                reply = self._reader.gets()
+        except (hiredis.ProtocolError, IndexError):
+            log.exception("the store sent what is not a reply; closing the connection")
+            self.close()
+        self.last_reply_at = self._loop.time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tells every call what is known of it."""
+        self._end()
+
+    def close(self) -> None:
+        """Cuts the connection at once."""
+        self._transport.abort()
+        self._end()
+
+    def _end(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        for call in self.in_flight:
+            call.fail(LostError("the connection to the store was lost"))
+        self.in_flight.clear()
+        self._on_lost(self)
+
+
+def pack(arguments: Sequence[Argument]) -> bytes:
+    """The command as Redis reads it."""
+    packed: bytes = hiredis.pack_command(tuple(arguments))  # type: ignore[arg-type]
+    return packed
