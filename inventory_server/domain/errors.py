@@ -76,10 +76,9 @@ class StockLevelNotFound(InventoryError):
 
     def __init__(self, levels: Sequence[tuple[str, str]]) -> None:
         names = [f"{location}/{sku}" for location, sku in levels]
-        more = len(names) - self.MAX_NAMED
-        shown = ", ".join(names[: self.MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         facts = {"levels": ",".join(names[: self.MAX_NAMED]), "missing_levels": str(len(names))}
-        super().__init__(f"no stock level: {names[0] if len(names) == 1 else shown}", facts)
+        super().__init__(f"no stock level: {names[0]}{more}", facts)
         self.levels = tuple(levels)
 
 

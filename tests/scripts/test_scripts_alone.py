@@ -79,7 +79,7 @@ def open_store(client: redis.Redis, *, with_shebang: bool) -> RedisStore:
     store = RedisStore(
         DirectConnection(client),  # type: ignore[arg-type]
         scripts, keys, store_id="store", secret=secret,
-        partitions=[Partition("1", 0) for _ in range(PARTITIONS)],
+        partitions=[Partition(n, "1", 0) for n in range(PARTITIONS)],
     )  # fmt: skip
     store.now_ms = str(NOW)
     return store

@@ -11,6 +11,7 @@ import redis
 
 from inventory_server.stores.keys import Keyspace, home_of, is_hold_id, partition_of
 
+LEVEL = files("inventory_server") / "scripts" / "include" / "level.lua"
 INCLUDE = files("inventory_server") / "scripts" / "include" / "hold.lua"
 LOCATIONS = ["online", *[f"store:S{n}" for n in range(20)], "store:" + "L" * 64]
 HOLD_ID = "3-" + "a2" * 10
@@ -77,17 +78,20 @@ def test_the_memory_of_locations_is_bounded() -> None:
 def test_lua_and_python_name_the_same_keys(db: redis.Redis, location: str, sku: str) -> None:
     keys = Keyspace(16)
     number = keys.partition(location)
-    script = (
-        "local function read_level() end\n"
-        + INCLUDE.read_text("utf-8")
-        + "return { level_key(ARGV[1], ARGV[2], ARGV[3]),"
-        " level_due_key(ARGV[1], ARGV[2], ARGV[3]), low_key(ARGV[1], ARGV[2]),"
-        " partition_key(ARGV[1], 'due'), partition_key(ARGV[1], 'refs'),"
-        " partition_key(ARGV[1], 'meta'), partition_key(ARGV[1], 'journal'),"
-        " partition_key(ARGV[1], 'hold:' .. ARGV[4]) }"
-    )
     hold_id = f"{number}-{'a' * 20}"
-    assert db.eval(script, 0, number, location, sku, hold_id) == [
+    db.set(keys.level(location, sku), "10 0 1")
+    script = (
+        LEVEL.read_text("utf-8")
+        + INCLUDE.read_text("utf-8")
+        + "local hold = { id = ARGV[2], record = '\\n\\n' .. ARGV[3] .. '\\n' }"
+        " local line = read_lines(hold, {})[1]"
+        " local keys = { line.level.key, line.due, line.low }"
+        " for _, name in ipairs({ 'due', 'refs', 'meta', 'journal', 'hold:' .. hold.id }) do"
+        " keys[#keys + 1] = partition_key(ARGV[1], name) end"
+        " return keys"
+    )
+    packed = f"{number} {location} {sku} 1"
+    assert db.eval(script, 0, number, hold_id, packed) == [
         keys.level(location, sku), keys.level_due(location, sku), keys.low(location),
         keys.due(number), keys.refs(number), keys.meta(number), keys.journal(number),
         keys.hold(hold_id),
