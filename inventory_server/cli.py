@@ -133,12 +133,20 @@ def serve(
 @app.command()
 def healthcheck(
     server: Annotated[
-        str, Env(envvar="INVENTORY_SERVER", help="The server's address.")
-    ] = f"127.0.0.1:{_DEFAULTS.port}",
+        str,
+        Env(
+            envvar="INVENTORY_SERVER",
+            help="The server's address. Without it, the port on this machine.",
+        ),
+    ] = "",
+    port: Annotated[
+        int, Env(envvar="INVENTORY_PORT", help="The server's port on this machine.")
+    ] = _DEFAULTS.port,
     service: Annotated[str, typer.Option(help="A service; without it, all of them.")] = "",
     timeout_s: Annotated[float, typer.Option(help="Longest wait.")] = 3.0,
 ) -> None:
     """Ask a server whether it serves; exit status 1 if it does not."""
+    server = server or f"127.0.0.1:{port}"
     with grpc.insecure_channel(server) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         try:

@@ -16,6 +16,7 @@ import logging
 import os
 import shutil
 import signal
+import stat
 import sys
 import tempfile
 from importlib.util import find_spec
@@ -97,6 +98,10 @@ class EmbeddedRedis:
                 log.warning("redis-server does not stop; killing it")
                 self._process.kill()
                 await self._process.wait()
+        folder = Path(self._socket).parent
+        if folder != self._dir:
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -182,8 +187,8 @@ class EmbeddedRedis:
             try:
                 await self._launch(program)
                 failures = 0
-            except EmbeddedRedisError as error:
-                log.error("%s", error)
+            except (EmbeddedRedisError, OSError) as error:
+                log.error("cannot start redis-server again: %s", error)
                 await asyncio.sleep(RESTART_PAUSES_S[min(failures, len(RESTART_PAUSES_S) - 1)])
                 failures += 1
 
@@ -196,9 +201,18 @@ def _socket_path(data_dir: Path) -> str:
     name = hashlib.sha256(str(data_dir).encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"inventory-{os.getuid()}-{name}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise EmbeddedRedisError(f"{folder} belongs to another user; give a shorter --data-dir")
-    return str(folder / "redis.sock")
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise EmbeddedRedisError(
+            f"{folder} is not a folder of this user alone; give a shorter --data-dir"
+        )
+    path = str(folder / "redis.sock")
+    if len(path.encode()) > LONGEST_SOCKET_PATH:
+        raise EmbeddedRedisError(
+            f"{data_dir} and {tempfile.gettempdir()} are both too long for a socket;"
+            " give a shorter --data-dir"
+        )
+    return path
 
 
 async def _answers_ping(socket: str) -> bool:

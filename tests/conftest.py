@@ -7,6 +7,7 @@ fold of its journals is compared with what the store holds.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -27,6 +29,7 @@ from inventory_server.settings import Settings
 from tests.eventually import eventually
 from tests.fold import assert_journal_folds_to_state
 from tests.processes import free_port, start_redis, stop_process
+from tests.serving import Running
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if shutil.which("redis-server") or os.environ.get("CI"):
         return
     for item in items:
-        if {"redis_url", "server_address"} & set(getattr(item, "fixturenames", ())):
+        if {"redis_url", "server_address", "start"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.skip(reason="redis-server is not installed"))
 
 
@@ -116,3 +119,16 @@ def server_address(tmp_path: Path) -> Iterator[str]:
         grpc.channel_ready_future(opened).result(timeout=30)
     yield f"127.0.0.1:{port}"
     stop_process(process)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Any]:
+    """Starts servers, by default on one data folder; ends them after the test."""
+    with contextlib.ExitStack() as running:
+
+        def starts(*flags: str, data_dir: Path | None = None, **variables: str) -> Running:
+            server = Running(data_dir or tmp_path / "data", *flags, **variables)
+            running.callback(server.close)
+            return server
+
+        yield starts

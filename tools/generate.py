@@ -7,6 +7,7 @@ is what the protos say.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from importlib.resources import files
@@ -21,6 +22,8 @@ WELL_KNOWN = files("grpc_tools") / "_proto"
 
 def generate(out: Path) -> None:
     """Writes the stubs of every proto into `out`; raises on a proto that does not compile."""
+    # protoc looks for its plugins on PATH: those beside this Python come first.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     package = out / "inventory"
     if package.exists():
         shutil.rmtree(package)

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 --[[ initialize_partition — Makes a partition's meta where there is none, and reads it.
   KEYS  1 meta  2 journal
   ARGV  1 schema  2 partitions  3 store_id  4 secret

@@ -23,7 +23,7 @@ def make_page_token(last: str, *query: str) -> str:
     """The token of the page after the entry `last` of this query; empty at the end."""
     if not last:
         return ""
-    text = f"{fingerprint(*query)} {last}"
+    text = f"{fingerprint(*query, last)} {last}"
     return _VERSION + urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
@@ -40,6 +40,6 @@ def read_page_token(token: str, *query: str) -> str:
     except (NotBase64Error, ValueError) as error:
         raise wrong from error
     bound_to, _, last = text.partition(" ")
-    if bound_to != fingerprint(*query) or not last:
+    if not last or bound_to != fingerprint(*query, last):
         raise wrong
     return last

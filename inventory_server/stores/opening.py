@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 
 from inventory_server.stores.connection import PipelinedConnection
 from inventory_server.stores.keys import Keyspace
+from inventory_server.stores.pipeline import LostError, NotSentError
 from inventory_server.stores.redis_store import Partition, RedisStore
 from inventory_server.stores.scripts import Script, load_script, script_names
 
@@ -64,6 +65,14 @@ class StoreOpener:
 
     async def open(self) -> RedisStore:
         """Connects and answers the store. Raises StoreRefusedError, or what redis-py raises."""
+        try:
+            return await self._open()
+        except hiredis.ReplyError as error:
+            raise StoreRefusedError(f"this Redis refuses what a store needs: {error}") from error
+        except (NotSentError, LostError) as error:
+            raise StoreRefusedError(f"this Redis does not answer: {error}") from error
+
+    async def _open(self) -> RedisStore:
         connection = self.connection = PipelinedConnection(
             self._pool.make_connection,
             stall_timeout_s=self._stall_timeout_s,
@@ -72,7 +81,6 @@ class StoreOpener:
             on_change=self._on_change,
         )
         await connection.open()
-        await self._check_durability(connection)
         metas = [await self._initialize(connection, 0)]
         for number in range(1, self._partitions):
             metas.append(await self._initialize(connection, number, metas[0]))
@@ -93,6 +101,8 @@ class StoreOpener:
         info = _parse_info(await connection.command("INFO", "server", timeout_s=_TIMEOUT_S))
         await self._end_old_connection(connection, info.get("run_id", ""))
         self._check_kind(info)
+        # Each time: after a restart it may have other settings.
+        await self._check_durability(connection)
         for name in script_names():
             with_shebang = self._version >= FIRST_WITH_SHEBANG
             script = self._scripts[name] = load_script(name, with_shebang=with_shebang)

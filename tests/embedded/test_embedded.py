@@ -20,106 +20,19 @@ from typing import Any
 import grpc
 import pytest
 import redis
-from google.protobuf.duration_pb2 import Duration
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory.v1 import hold_service_pb2 as hold_pb
-from inventory.v1 import stock_service_pb2 as stock_pb
-from inventory.v1.hold_service_pb2_grpc import HoldServiceStub
 from inventory.v1.line_pb2 import Line
-from inventory.v1.stock_service_pb2_grpc import StockServiceStub
 
 from inventory_server import __version__, embedded_redis
 from inventory_server.embedded_redis import EmbeddedRedisError, find_redis_server
 from tests.eventually import eventually
 from tests.fold import assert_journal_folds_to_state
 from tests.processes import free_port, start_redis, stop_process
+from tests.serving import PROGRAM, SERVING
 
-SERVING = health_pb2.HealthCheckResponse.SERVING
 HAS_REDIS = shutil.which("redis-server") or os.environ.get("CI")
 pytestmark = pytest.mark.skipif(not HAS_REDIS, reason="redis-server is not installed")
-
-
-class Running:
-    """A server process, its redis-server's process, and a channel to it."""
-
-    def __init__(self, data_dir: Path, *flags: str, **variables: str) -> None:
-        self.data_dir, self.port = data_dir, free_port()
-        data_dir.parent.mkdir(parents=True, exist_ok=True)
-        self.log = data_dir.parent / f"server-{self.port}.log"
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [
-                    *(*PROGRAM, "--port", str(self.port), "--data-dir", str(data_dir)),
-                    *("--no-call-log", *flags),
-                ],
-                stderr=log,
-                stdout=log,
-                env={**os.environ, **variables},
-            )
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}")
-        self.stock = StockServiceStub(self.channel)
-        self.holds = HoldServiceStub(self.channel)
-        eventually(self.is_serving, timeout_s=30)
-
-    def is_serving(self) -> bool:
-        assert self.process.poll() is None, self.log.read_text()
-        try:
-            answer = health_pb2_grpc.HealthStub(self.channel).Check(
-                health_pb2.HealthCheckRequest(), timeout=2
-            )
-        except grpc.RpcError:
-            return False
-        return answer.status == SERVING
-
-    def redis(self) -> redis.Redis:
-        return redis.Redis(
-            unix_socket_path=str(self.data_dir / "redis.sock"), decode_responses=True
-        )
-
-    def redis_pid(self) -> int:
-        with contextlib.closing(self.redis()) as client:
-            return int(client.info("server")["process_id"])
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def close(self) -> None:
-        self.channel.close()
-        stop_process(self.process)
-
-    def set_stock(self, on_hand: int, sku: str = "SKU1") -> None:
-        line = stock_pb.SetStockLine(sku=sku, location="online", on_hand=on_hand)
-        self.stock.SetStock(
-            stock_pb.SetStockRequest(lines=[line], reason=stock_pb.STOCK_CHANGE_REASON_COUNT)
-        )
-
-    def place(self, key: str, timeout: float = 10, ttl_s: int = 600) -> str:
-        request = hold_pb.PlaceHoldRequest(
-            lines=[Line(sku="SKU1", location="online", quantity=1)], ttl=Duration(seconds=ttl_s)
-        )
-        metadata = (("idempotency-key", key),)
-        return self.holds.PlaceHold(request, metadata=metadata, timeout=timeout).hold.hold_id
-
-    def held(self) -> int:
-        answer = self.stock.GetStock(stock_pb.GetStockRequest(sku="SKU1"), timeout=10)
-        return answer.stock.total.held
-
-
-PROGRAM = (sys.executable, "-m", "inventory_server")
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Any]:
-    """Starts servers, by default on one data folder; ends them after the test."""
-    with contextlib.ExitStack() as running:
-
-        def starts(*flags: str, data_dir: Path | None = None, **variables: str) -> Running:
-            server = Running(data_dir or tmp_path / "data", *flags, **variables)
-            running.callback(server.close)
-            return server
-
-        yield starts
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -483,6 +396,35 @@ def test_a_redis_out_of_reach_is_a_sentence(tmp_path: Path) -> None:
     assert "cannot use Redis" in sentence
 
 
+def test_a_redis_that_refuses_what_a_store_needs_is_a_sentence(own_redis: str) -> None:
+    with contextlib.closing(redis.Redis.from_url(own_redis)) as db:
+        db.acl_setuser("default", enabled=True, nopass=True, commands=["-evalsha"])
+    sentence = refused(run("--port", "0", "--redis-url", own_redis, "--durability", "declared"))
+    assert "this Redis refuses what a store needs: NOPERM" in sentence
+
+
+def test_a_redis_that_comes_back_without_its_log_is_not_written_to(
+    tmp_path: Path, start: Any
+) -> None:
+    socket_path = str(tmp_path / "own.sock")
+    own = ("--unixsocket", socket_path, "--port", "0", "--dir", str(tmp_path))
+    process = start_redis(*own, "--appendonly", "yes", "--appendfsync", "always")
+    try:
+        db = redis.Redis(unix_socket_path=socket_path)
+        eventually(db.ping)
+        server = start("--redis-url", f"unix://{socket_path}")
+        server.set_stock(10)
+        stop_process(process)
+        process = start_redis(*own)
+        eventually(lambda: "appendonly is no, not yes" in server.log.read_text(), timeout_s=30)
+        with pytest.raises(grpc.RpcError) as refusal:
+            server.place("k", timeout=2)
+        assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert db.dbsize() == 0
+    finally:
+        stop_process(process)
+
+
 # Asked how it is
 
 
@@ -493,6 +435,8 @@ def test_healthcheck_leaves_with_0_where_the_server_serves(start: Any) -> None:
     assert (done.returncode, done.stdout) == (0, f"{address}: SERVING\n")
     done = run("healthcheck", "--service", "inventory.v1.HoldService", INVENTORY_SERVER=address)
     assert done.returncode == 0
+    done = run("healthcheck", INVENTORY_PORT=str(server.port))
+    assert (done.returncode, done.stdout) == (0, f"{address}: SERVING\n")
     assert run("healthcheck", "--server", address, "--service", "none").returncode == 2
 
 

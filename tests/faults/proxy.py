@@ -13,6 +13,7 @@ class ReplyProxy:
         self._socket_path = socket_path
         self._server: asyncio.Server | None = None
         self._writers: list[asyncio.StreamWriter] = []
+        self._serving: set[asyncio.Task[None]] = set()
         self.swallowing = False
         self.swallowed_bytes = 0
         self.refusing = False
@@ -27,6 +28,7 @@ class ReplyProxy:
         assert self._server is not None
         self._server.close()
         self.cut()
+        await asyncio.gather(*self._serving)
 
     def cut(self) -> None:
         """Cuts every connection at once."""
@@ -35,6 +37,10 @@ class ReplyProxy:
         self._writers.clear()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.current_task()
+        assert serving is not None
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
         self._writers.append(writer)
         if self.refusing:
             writer.transport.abort()

@@ -48,6 +48,16 @@ def test_a_token_fits_its_own_query_only(at: int) -> None:
 TOKEN = make_page_token("A", *QUERY)
 
 
+def test_a_token_that_was_changed_anywhere_is_refused() -> None:
+    changed = [
+        TOKEN[:at] + ("B" if TOKEN[at] == "A" else "A") + TOKEN[at + 1 :]
+        for at in range(len(TOKEN))
+    ]
+    for wrong in (*changed, TOKEN + "QQ", TOKEN + "QUFB"):
+        with pytest.raises(InvalidRequest, match="page_token"):
+            read_page_token(wrong, *QUERY)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
