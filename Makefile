@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WITH_REDIS := PATH="$$PATH:$(CURDIR)/$(BIN)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test generate lint bench clean redis
+.PHONY: help run test lowest generate lint bench clean redis
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -19,6 +19,10 @@ run: $(VENV)/installed redis ## run the server with sample data, on port 8061
 
 test: $(VENV)/installed-dev redis ## run every test
 	$(WITH_REDIS) $(BIN)/python -m pytest
+
+lowest: redis ## run the tests with the oldest libraries that are promised
+	$(MAKE) VENV=.venv-lowest .venv-lowest/installed-lowest
+	PATH="$$PATH:$(CURDIR)/.venv-lowest/bin" .venv-lowest/bin/python -m pytest tests/unit tests/rpc tests/client tests/scripts
 
 generate: $(VENV)/installed-dev ## make generated/ from protos/
 	$(BIN)/python tools/generate.py
@@ -33,7 +37,7 @@ bench: $(VENV)/installed-bench redis ## measure throughput and latency
 	$(WITH_REDIS) $(BIN)/python -m benchmarks
 
 clean: ## remove the virtual environment, caches and builds; data folders stay
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .venv-lowest .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -49,6 +53,11 @@ $(VENV)/installed: pyproject.toml | $(BIN)/python
 $(VENV)/installed-dev: pyproject.toml | $(BIN)/python
 	$(INSTALL) -e '.[dev]'
 	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-lowest: pyproject.toml tools/lowest.py | $(BIN)/python
+	$(BIN)/python tools/lowest.py > $(VENV)/lowest.txt
+	$(INSTALL) -e '.[dev]' -c $(VENV)/lowest.txt
+	@touch $@
 
 $(VENV)/installed-bench: pyproject.toml | $(BIN)/python
 	$(INSTALL) -e '.[bench,dev]'

@@ -1,0 +1,136 @@
+"""Health tells the truth about the store and the sweep; reflection describes every service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf import descriptor_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
+
+from inventory_server.health import SERVICES
+from inventory_server.server import Server
+from inventory_server.settings import Settings
+from tests.calls import place, refused, set_stock
+from tests.eventually import eventually
+from tests.processes import start_redis, stop_process
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+NOW = 1_800_000_000_000
+
+
+@pytest.fixture
+def health(channel: grpc.aio.Channel) -> health_pb2_grpc.HealthStub:
+    return health_pb2_grpc.HealthStub(channel)
+
+
+async def statuses(health) -> dict[str, int]:
+    listed = await health.List(health_pb2.HealthListRequest())
+    return {name: answer.status for name, answer in listed.statuses.items()}
+
+
+async def test_check_and_list_name_every_service_and_the_whole(health) -> None:
+    names = ("", *SERVICES)
+    for name in names:
+        answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
+        assert answer.status == SERVING
+    assert await statuses(health) == dict.fromkeys(names, SERVING)
+
+
+async def test_a_service_that_is_not_there_is_not_found(health) -> None:
+    refusal = await refused(health.Check(health_pb2.HealthCheckRequest(service="none")))
+    assert refusal.code is grpc.StatusCode.NOT_FOUND
+
+
+async def test_holds_that_nobody_sweeps_make_the_hold_service_ill_after_30_s(
+    server, stock, holds, health
+) -> None:
+    server.store.now_ms = str(NOW)
+    await set_stock(stock, 10)
+    await place(holds, ttl_s=1)
+    server.store.now_ms = str(NOW + 31_000)
+    await server.health.check()
+    assert server.health.sweep_lag_ms == 30_000
+    assert set((await statuses(health)).values()) == {SERVING}
+    server.store.now_ms = str(NOW + 31_001)
+    await server.health.check()
+    said = await statuses(health)
+    assert {name for name, status in said.items() if status == NOT_SERVING} == {
+        "",
+        "inventory.v1.HoldService",
+    }
+    assert await server.sweeper.sweep() == 1
+    await server.health.check()
+    assert set((await statuses(health)).values()) == {SERVING}
+
+
+@pytest.fixture
+async def own_redis(tmp_path: Path, settings: Settings) -> AsyncIterator[tuple[list, Server]]:
+    """A server on a redis-server that may be ended and started again."""
+    socket = str(tmp_path / "own.sock")
+    flags = ("--unixsocket", socket, "--port", "0", "--dir", str(tmp_path), "--appendonly", "yes")
+    process = [start_redis(*flags)]
+    eventually(Path(socket).exists)
+    running = Server(replace(settings, redis_url=f"unix://{socket}"))
+    await running.start()
+
+    def restart() -> None:
+        process[0] = start_redis(*flags)
+
+    yield process, running, restart
+    await running.stop()
+    stop_process(process[0])
+
+
+async def test_watchers_are_told_when_the_store_goes_and_when_it_comes_back(own_redis) -> None:
+    process, server, restart = own_redis
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        watch = health.Watch(health_pb2.HealthCheckRequest(), timeout=30)
+        assert (await watch.read()).status == SERVING
+        stop_process(process[0])
+        assert (await watch.read()).status == NOT_SERVING
+        assert set((await statuses(health)).values()) == {NOT_SERVING}
+        restart()
+        assert (await watch.read()).status == SERVING
+        watch.cancel()
+
+
+REFLECTIONS = [f"grpc.reflection.{version}.ServerReflection" for version in ("v1", "v1alpha")]
+
+
+async def ask_reflection(channel: grpc.aio.Channel, name: str, **question: str):
+    call = channel.stream_stream(
+        f"/{name}/ServerReflectionInfo",
+        request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+        response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+    )(timeout=10)
+    await call.write(reflection_pb2.ServerReflectionRequest(**question))
+    answer = await call.read()
+    await call.done_writing()
+    return answer
+
+
+@pytest.mark.parametrize("name", REFLECTIONS)
+async def test_reflection_lists_every_service(channel, name) -> None:
+    answer = await ask_reflection(channel, name, list_services="")
+    listed = {service.name for service in answer.list_services_response.service}
+    assert listed == {*SERVICES, "grpc.health.v1.Health", *REFLECTIONS}
+
+
+@pytest.mark.parametrize("name", REFLECTIONS)
+@pytest.mark.parametrize("service", SERVICES)
+async def test_reflection_describes_every_service(channel, name, service) -> None:
+    answer = await ask_reflection(channel, name, file_containing_symbol=service)
+    described = [
+        descriptor_pb2.FileDescriptorProto.FromString(packed)
+        for packed in answer.file_descriptor_response.file_descriptor_proto
+    ]
+    assert any(
+        service == f"{file.package}.{one.name}" for file in described for one in file.service
+    )
