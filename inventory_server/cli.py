@@ -119,7 +119,6 @@ def serve(
     if context.invoked_subcommand is not None:
         return
     given = {name: value for name, value in context.params.items() if name != "version"}
-    given["data_dir"] = data_dir  # older versions of typer keep its text there
     try:
         settings = Settings(**given)
     except SettingsError as error:
