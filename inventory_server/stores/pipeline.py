@@ -1,7 +1,9 @@
 """The wire to Redis: commands out, replies in order, and who waits for which.
 
-The transport gathers what is written in one turn of the event loop and sends
-it together, so nothing is gathered here.
+A command that comes alone is written at once. Where they come closely one
+after another, a few turns of the event loop are let pass, and what they bring
+is written together: Redis then runs them in one turn of its own and, with
+`appendfsync always`, syncs its log once for all of them (group commit).
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from time import perf_counter
+from typing import Any, Final
 
 import hiredis
 
@@ -71,6 +74,12 @@ class Call:
 class Pipeline(asyncio.Protocol):
     """One connection's commands in flight; replies come in their order."""
 
+    CLOSE_S: Final = 0.0004
+    """Commands less than this apart come closely."""
+    GATHER_TURNS: Final = 24
+    """Turns of an idle loop take about 0.1 ms in all; of a busy one, some calls' work."""
+    MOST_GATHERED: Final = 16
+
     def __init__(self, transport: asyncio.Transport, on_lost: Callable[[Pipeline], None]) -> None:
         self._transport = transport
         self._on_lost = on_lost
@@ -78,6 +87,9 @@ class Pipeline(asyncio.Protocol):
         self._reader = hiredis.Reader(
             encoding="utf-8", errors="surrogateescape", replyError=hiredis.ReplyError
         )
+        self._unsent: list[bytes] = []
+        self._turns_left = 0
+        self._last_sent_at = 0.0
         self.in_flight: deque[Call] = deque()
         self.last_reply_at = self._loop.time()
         self.closed = False
@@ -88,11 +100,31 @@ class Pipeline(asyncio.Protocol):
         self._transport.resume_reading()
 
     def send(self, packed: bytes, call: Call) -> None:
-        """Writes a packed command."""
+        """Writes a packed command, now or with those that follow closely."""
         if not self.in_flight:
             self.last_reply_at = self._loop.time()
         self.in_flight.append(call)
-        self._transport.write(packed)
+        now, before = perf_counter(), self._last_sent_at
+        self._last_sent_at = now
+        unsent = self._unsent
+        if not unsent and now - before > self.CLOSE_S:
+            self._transport.write(packed)
+            return
+        unsent.append(packed)
+        if len(unsent) == 1:
+            self._turns_left = self.GATHER_TURNS
+            self._loop.call_soon(self._turn)
+        elif len(unsent) >= self.MOST_GATHERED:
+            self._turns_left = 0
+
+    def _turn(self) -> None:
+        self._turns_left -= 1
+        if self._turns_left > 0:
+            self._loop.call_soon(self._turn)
+            return
+        unsent, self._unsent = self._unsent, []
+        if not self.closed:
+            self._transport.write(b"".join(unsent))
 
     def data_received(self, data: bytes) -> None:
         """Hands each whole reply to the oldest call in flight."""

@@ -229,7 +229,15 @@ def test_no_configuration_names_a_package_registry() -> None:
         r"index-url|pythonhosted|pypi\.|artifactory|nexus|jfrog|://[^\s\"']*registry", re.IGNORECASE
     )
     endings = {".toml", ".yaml", ".yml", ".cfg", ".ini", ".lock", ".txt", ".json", ".sh"}
-    hidden = {".git", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".venv", ".hypothesis"}
+    hidden = {
+        ".git",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".pytest_cache",
+        ".venv",
+        ".venv-lowest",
+        ".hypothesis",
+    }
     for path in ROOT.rglob("*"):
         if hidden & set(path.parts) or not path.is_file():
             continue
