@@ -27,7 +27,7 @@ ENV INVENTORY_HOST=0.0.0.0 \
 VOLUME /data
 EXPOSE 8061
 STOPSIGNAL SIGTERM
-# It asks 127.0.0.1:8061; with another INVENTORY_PORT, set INVENTORY_SERVER too.
+# It asks the port that INVENTORY_PORT says, on this machine.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["inventory-server", "healthcheck"]
 CMD ["inventory-server"]
