@@ -76,8 +76,10 @@ class Pipeline(asyncio.Protocol):
 
     CLOSE_S: Final = 0.0004
     """Commands less than this apart come closely."""
-    GATHER_TURNS: Final = 24
-    """Turns of an idle loop take about 0.1 ms in all; of a busy one, some calls' work."""
+    GATHER_TURNS: Final = 64
+    IDLE_TURNS: Final = 8
+    IDLE_TURN_S: Final = 0.00001
+    """A turn shorter than this did nothing; after so many of them nothing is about to come."""
     MOST_GATHERED: Final = 16
 
     def __init__(self, transport: asyncio.Transport, on_lost: Callable[[Pipeline], None]) -> None:
@@ -88,8 +90,8 @@ class Pipeline(asyncio.Protocol):
             encoding="utf-8", errors="surrogateescape", replyError=hiredis.ReplyError
         )
         self._unsent: list[bytes] = []
-        self._turns_left = 0
-        self._last_sent_at = 0.0
+        self._turns_left = self._idle_turns_left = 0
+        self._turned_at = self._last_sent_at = 0.0
         self.in_flight: deque[Call] = deque()
         self.last_reply_at = self._loop.time()
         self.closed = False
@@ -112,14 +114,19 @@ class Pipeline(asyncio.Protocol):
             return
         unsent.append(packed)
         if len(unsent) == 1:
-            self._turns_left = self.GATHER_TURNS
+            self._turns_left, self._idle_turns_left = self.GATHER_TURNS, self.IDLE_TURNS
+            self._turned_at = now
             self._loop.call_soon(self._turn)
         elif len(unsent) >= self.MOST_GATHERED:
             self._turns_left = 0
 
     def _turn(self) -> None:
+        now, before = perf_counter(), self._turned_at
+        self._turned_at = now
         self._turns_left -= 1
-        if self._turns_left > 0:
+        if now - before < self.IDLE_TURN_S:
+            self._idle_turns_left -= 1
+        if self._turns_left > 0 and self._idle_turns_left > 0:
             self._loop.call_soon(self._turn)
             return
         unsent, self._unsent = self._unsent, []

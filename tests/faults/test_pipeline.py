@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -16,13 +17,18 @@ class Peer:
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
+        self.ended = asyncio.Event()
         self.writer: asyncio.StreamWriter
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writer = writer
-        while piece := await reader.read(65536):
-            self.pieces.append(piece)
+        with contextlib.suppress(ConnectionError):  # it is cut on purpose
+            while piece := await reader.read(65536):
+                self.pieces.append(piece)
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        self.ended.set()
 
     async def arrived(self, expected: bytes) -> None:
         async def whole() -> bool:
@@ -32,7 +38,7 @@ class Peer:
 
 
 @pytest.fixture
-def peer() -> Peer:
+async def peer() -> Peer:
     return Peer()
 
 
@@ -48,8 +54,8 @@ async def pipeline(peer: Peer) -> AsyncIterator[Pipeline]:
     yield running
     running.close()
     assert lost == [running]
+    await asyncio.wait_for(peer.ended.wait(), 5)
     server.close()
-    await server.wait_closed()
 
 
 def send(pipeline: Pipeline, *words: str) -> Call:
@@ -79,17 +85,8 @@ async def test_a_command_that_waits_to_go_out_counts_as_sent(pipeline, peer) -> 
     for call in calls:
         with pytest.raises(LostError):
             await call.future
-    await asyncio.wait_for(peer_end(peer), 5)
+    await asyncio.wait_for(peer.ended.wait(), 5)
     assert peer.pieces in ([], [pack(("ECHO", "0"))])
-
-
-async def peer_end(peer: Peer) -> None:
-    """Until the other end has seen the end."""
-
-    async def ended() -> bool:
-        return hasattr(peer, "writer") and peer.writer.is_closing()
-
-    await eventually_async(ended)
 
 
 async def test_a_caller_that_goes_away_leaves_its_reply_in_its_place(pipeline, peer) -> None:
