@@ -120,6 +120,7 @@ class Server:
 
     async def _build(self) -> None:
         settings = self.settings
+        max_ttl_ms = settings.max_ttl_s * 1000
         holds = HoldStore(
             self.store,
             retention_ms=settings.retention_s * 1000,
@@ -136,7 +137,12 @@ class Server:
             StockServicer(
                 StockOperations(stock, expiry), imports, timeout_s=settings.store_timeout_s
             ),
-            HoldServicer(HoldOperations(holds, expiry), max_ttl_ms=settings.max_ttl_s * 1000),
+            HoldServicer(
+                HoldOperations(
+                    holds, expiry, default_ttl_ms=min(limits.DEFAULT_TTL_MS, max_ttl_ms)
+                ),
+                max_ttl_ms=max_ttl_ms,
+            ),
             AvailabilityServicer(AvailabilityOperations(stock, expiry)),
         )
         self._grpc = grpc.aio.server(options=OPTIONS)

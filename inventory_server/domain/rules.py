@@ -11,11 +11,13 @@ from inventory_server.domain.model import Line
 _SKU = re.compile(rf"[A-Za-z0-9._\-/+#]{{1,{limits.MAX_SKU_LENGTH}}}")
 _LOCATION = re.compile(rf"online|store:[A-Za-z0-9._\-]{{1,{limits.MAX_STORE_LENGTH}}}")
 _KEY = re.compile(rf"[\x21-\x7e]{{1,{limits.MAX_KEY_LENGTH}}}")
+_METADATA_TEXT = re.compile(r"[\x20-\x7e]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 is_sku = _SKU.fullmatch
 is_location = _LOCATION.fullmatch
 is_key = _KEY.fullmatch
+is_metadata_text = _METADATA_TEXT.fullmatch
 has_control = _CONTROL.search
 
 SKU_FORM = f"1 to {limits.MAX_SKU_LENGTH} of A-Z a-z 0-9 . _ - / + #"

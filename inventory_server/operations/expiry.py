@@ -13,7 +13,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from inventory_server.domain.errors import InventoryError
+from inventory_server.domain.errors import InventoryError, StoreRewound
 from inventory_server.stores.hold_store import HoldStore
 from inventory_server.stores.keys import Keyspace
 from inventory_server.stores.outcomes import Due
@@ -31,18 +31,27 @@ class Expiry:
         self._holds = holds
         self._keys = keys
 
-    async def expire_levels(self, due: Due, deadline: float) -> None:
-        """Expires until nothing is due on these levels."""
+    MAX_IDLE_RUNS: Final = 3
+    """So often a hold may be due and not be found on its level; then its index is damaged."""
+
+    async def expire_levels(self, due: Due, deadline: float) -> int:
+        """Expires until nothing is due on these levels; answers how many holds expired."""
+        total = 0
         for location, sku in due.levels:
-            more = True
+            key, more = self._keys.level_due(location, sku), True
             while more:
-                _, _, more = await self._holds.expire(self._keys.level_due(location, sku), deadline)
+                expired, _, more = await self._holds.expire(key, deadline)
+                total += expired
+        return total
 
     async def settled(self, run: Callable[[], Awaitable[T | Due]], deadline: float) -> T:
         """Runs a call; where holds are due in its way, expires them and runs it again."""
-        answer = await run()
+        answer, idle_runs = await run(), 0
         while isinstance(answer, Due):
-            await self.expire_levels(answer, deadline)
+            expired = await self.expire_levels(answer, deadline)
+            idle_runs = 0 if expired else idle_runs + 1
+            if idle_runs > self.MAX_IDLE_RUNS:
+                raise ScriptError(f"no index has the hold that is due on {answer.levels}")
             answer = await run()
         return answer
 
@@ -92,9 +101,9 @@ class Sweeper:
                 deadline = loop.time() + self.TIMEOUT_S
                 try:
                     expired, _, more = await self._holds.expire(self._keys.due(number), deadline)
-                except ScriptError:
-                    # A damaged hold must not keep the other partitions waiting.
-                    log.exception("the sweep of partition %d failed", number)
+                except (ScriptError, StoreRewound) as error:
+                    # One that is damaged must not keep the other partitions waiting.
+                    log.error("the sweep of partition %d failed: %s", number, error)
                     break
                 total += expired
         return total

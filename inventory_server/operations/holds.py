@@ -16,8 +16,11 @@ from inventory_server.stores.outcomes import Due
 class HoldOperations:
     """Places holds and ends them. Every verb raises InventoryError when it is refused."""
 
-    def __init__(self, holds: HoldStore, expiry: Expiry) -> None:
+    def __init__(
+        self, holds: HoldStore, expiry: Expiry, *, default_ttl_ms: int = DEFAULT_TTL_MS
+    ) -> None:
         self._holds = holds
+        self._default_ttl_ms = default_ttl_ms
         self._expiry = expiry
 
     async def place(
@@ -35,12 +38,11 @@ class HoldOperations:
             "PlaceHold", *[line_text(line) for line in summed],
             "" if ttl_ms is None else str(ttl_ms), reference, note,
         )  # fmt: skip
-        given = (summed, ttl_ms or DEFAULT_TTL_MS, reference, note, print_, origin)
+        given = (summed, ttl_ms or self._default_ttl_ms, reference, note, print_, origin)
         answer = await self._holds.place(*given)
-        while isinstance(answer, Due):
-            await self._expiry.expire_levels(answer, origin.deadline)
-            answer = await self._holds.place(*given)
-        return answer
+        if not isinstance(answer, Due):
+            return answer
+        return await self._expiry.settled(lambda: self._holds.place(*given), origin.deadline)
 
     async def get(self, hold_id: str, deadline: float) -> Hold:
         """The hold as it is now."""

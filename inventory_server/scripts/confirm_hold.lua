@@ -2,9 +2,9 @@
 --[[ confirm_hold — Turns a hold's units into sold ones.
   KEYS  1 hold  2 due (home)
   ARGV  1 now_ms ("" = TIME)  2 op  3 fingerprint  4 actor  5 hold_id
-        6 retention_ms  7 guards (" n=epoch:seen_seq" of every partition)
+        6 retention_ms  7 guards ("store_id", and " n=epoch:seen_seq" of each)
   Returns, first match wins
-    rewound             number epoch seq      the store went back in time
+    rewound             number epoch seq id   the store went back in time
     hold_not_found
     key_reused                                the key of another request
     replay              record state outcome  this request, or this end, seen before

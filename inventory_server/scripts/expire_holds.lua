@@ -3,9 +3,9 @@
   removes ended holds whose retention time is over.
   KEYS  1 where to look: a partition's due, or a level's
   ARGV  1 now_ms ("" = TIME)  2 retention_ms  3 max_holds  4 max_lines
-        5 guards (" n=epoch:seen_seq" of every partition)
+        5 guards ("store_id", and " n=epoch:seen_seq" of each)
   Returns
-    rewound  number epoch seq                 the store went back in time
+    rewound  number epoch seq store_id        the store went back in time
     ok       expired removed more places      more: 1 where something is still due
   Cost  O(max_lines), at least one hold. May run anywhere, any number of times. ]]
 -- include: now.lua

@@ -7,7 +7,7 @@
         6 mode (SET or ADD)  7 retention_ms  8 max_total  9 first_row  10 next_row
         11 scope counts  12.. the scope, each line with its quantity
   Returns, first match wins
-    rewound     number epoch seq              the store went back in time
+    rewound     number epoch seq store_id     the store went back in time
     replay      outcome                       the same chunk, seen before
     key_reused                                the key and row of another chunk
     row_taken   next_row                      the row went in with another chunk

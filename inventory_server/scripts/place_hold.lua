@@ -5,7 +5,7 @@
         7 hold_id  8 ttl_ms  9 caller  10 packed lines  11 scope counts
         12.. the scope, each line with its quantity
   Returns, first match wins
-    rewound             number epoch seq      the store went back in time
+    rewound             number epoch seq id   the store went back in time
     replay              record                the same request, seen before
     key_reused                                the key of another request
     level_not_found     number...             lines whose level is not there

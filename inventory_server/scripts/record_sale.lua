@@ -5,7 +5,7 @@
         6 retention_ms  7 scope counts
         8.. the scope, each line with its quantity
   Returns, first match wins
-    rewound             number epoch seq      the store went back in time
+    rewound             number epoch seq id   the store went back in time
     replay              outcome               the same request, seen before
     key_reused                                the key of another request
     level_not_found     number...             lines whose level is not there

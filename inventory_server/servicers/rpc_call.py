@@ -14,7 +14,7 @@ from inventory_server.domain.limits import (
     MAX_REQUEST_ID_LENGTH,
 )
 from inventory_server.domain.model import Origin
-from inventory_server.domain.rules import is_key
+from inventory_server.domain.rules import is_key, is_metadata_text
 
 KEY_NAMES = ("idempotency-key", "x-idempotency-key")
 _PROCESS = uuid4().hex[:12]
@@ -30,7 +30,8 @@ class RpcCall(Origin):
     __slots__ = ("replayed", "request_id")
 
     def __init__(self, deadline: float) -> None:
-        self.caller = self.actor = self.key = self.request_id = ""
+        self.caller = self.actor = self.key = ""
+        self.request_id = f"{_PROCESS}-{next(_serial):x}"
         self.key_is_minted = self.replayed = False
         self.deadline = deadline
 
@@ -38,15 +39,11 @@ class RpcCall(Origin):
         """Takes what the service knows from the call's metadata; raises InvalidRequest."""
         for name, value in metadata:
             if name == "x-request-id":
-                self.request_id = str(value)[:MAX_REQUEST_ID_LENGTH]
+                self.request_id = _read_text(name, value, MAX_REQUEST_ID_LENGTH) or self.request_id
             elif name == "x-actor":
-                self.actor = str(value)
+                self.actor = _read_text(name, value, MAX_ACTOR_LENGTH)
             elif name in KEY_NAMES and is_mutation:
-                self._take_key(str(value))
-        if not self.request_id:
-            self.request_id = f"{_PROCESS}-{next(_serial):x}"
-        if len(self.actor) > MAX_ACTOR_LENGTH:
-            raise InvalidRequest(("x-actor", f"at most {MAX_ACTOR_LENGTH} characters"))
+                self._take_key(value if isinstance(value, str) else "")
         if is_mutation and not self.key:
             self.key = uuid4().hex
             self.key_is_minted = True
@@ -65,3 +62,12 @@ class RpcCall(Origin):
         if self.key and self.key != value:
             raise InvalidRequest(("idempotency-key", "two different keys were given"))
         self.key = value
+
+
+def _read_text(name: str, value: str | bytes, longest: int) -> str:
+    """A value of metadata that is stored or sent back; not every client sends what gRPC allows."""
+    if not isinstance(value, str) or not is_metadata_text(value):
+        raise InvalidRequest((name, "printable ASCII characters only"))
+    if len(value) > longest:
+        raise InvalidRequest((name, f"at most {longest} characters; it has {len(value)}"))
+    return value

@@ -68,8 +68,8 @@ class PipelinedConnection:
 
     async def open(self) -> None:
         """Connects; raises what went wrong if the first try fails."""
-        await self._connect_once()
         self._tasks.append(self._loop.create_task(self._watch(), name="redis-watch"))
+        await self._connect_once()
 
     async def close(self) -> None:
         """Closes; calls in flight are told that their reply will not come."""
@@ -131,6 +131,8 @@ class PipelinedConnection:
             self._pipeline = Pipeline(transport, self._lost)
             self._pipeline.take_over()
             await self._prepare(self)
+            if self._pipeline is None:
+                raise LostError("the connection was lost while it was made ready")
         except BaseException:
             if self._pipeline is not None:
                 self._pipeline.close()
@@ -175,12 +177,17 @@ class PipelinedConnection:
 
     async def _watch(self) -> None:
         """Fails calls whose deadline came, and cuts a connection that answers nobody."""
+        ticked_at = self._loop.time()
         while not self._closing:
             await asyncio.sleep(self.TICK_S)
-            pipeline = self._pipeline
+            before, ticked_at = ticked_at, self._loop.time()
+            now, pipeline = ticked_at, self._pipeline
             if pipeline is None or not pipeline.in_flight:
                 continue
-            now = self._loop.time()
+            if now - before > self._stall_timeout_s / 2:
+                # It was this process that stood still: replies may be waiting to be read.
+                pipeline.last_reply_at = now
+                continue
             for call in pipeline.in_flight:
                 if call.deadline <= now:
                     call.fail(LostError("no reply came in time"))

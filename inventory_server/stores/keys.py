@@ -11,7 +11,7 @@ import re
 from binascii import crc_hqx
 from typing import NamedTuple
 
-is_hold_id = re.compile(r"[0-9]{1,5}-[a-z2-7]{20}").fullmatch
+is_hold_id = re.compile(r"(?:0|[1-9][0-9]{0,4})-[a-z2-7]{20}").fullmatch
 
 
 def partition_of(location: str, partitions: int) -> int:

@@ -24,6 +24,13 @@ SCHEMA: Final = "1"
 OLDEST_REDIS: Final = (6, 2)
 FIRST_WITH_SHEBANG: Final = (7, 0)
 _TIMEOUT_S: Final = 10.0
+SCRIPT_COMMANDS: Final = (
+    *("GET", "SET", "DEL", "EXISTS", "TIME"),
+    *("HMGET", "HSET", "HSETNX", "HLEN"),
+    *("ZADD", "ZREM", "ZCARD", "ZCOUNT", "ZRANGE", "ZRANGEBYSCORE"),
+    *("SADD", "SREM", "SCARD", "XADD", "XLEN", "XREVRANGE"),
+)
+"""Every command that a script runs."""
 
 
 class StoreRefusedError(Exception):
@@ -107,6 +114,7 @@ class StoreOpener:
             with_shebang = self._version >= FIRST_WITH_SHEBANG
             script = self._scripts[name] = load_script(name, with_shebang=with_shebang)
             await connection.command("SCRIPT", "LOAD", script.text, timeout_s=_TIMEOUT_S)
+        await self._check_commands(connection)
 
     async def _end_old_connection(self, connection: PipelinedConnection, run_id: str) -> None:
         """Ends our last connection on the server's side too, so that nothing that was sent
@@ -145,6 +153,15 @@ class StoreOpener:
                 " managed Redis with --durability declared"
             )
         log.warning("%s", sentence)
+
+    async def _check_commands(self, connection: PipelinedConnection) -> None:
+        """Refuses a user of Redis who may not run all that the scripts need."""
+        reply = await connection.command(
+            "EVALSHA", self._scripts["check_commands"].sha, 1,
+            Keyspace(self._partitions).meta(0), *SCRIPT_COMMANDS, timeout_s=_TIMEOUT_S,
+        )  # fmt: skip
+        if reply[1:]:
+            raise StoreRefusedError(f"this Redis user may not run {', '.join(reply[1:])}")
 
     async def _initialize(
         self, connection: PipelinedConnection, number: int, first: dict[str, str] | None = None

@@ -20,6 +20,7 @@ from inventory_server.domain.errors import (
     StoreRewound,
     StoreUnavailable,
 )
+from inventory_server.domain.limits import MAX_TOTAL
 from inventory_server.domain.model import Origin
 from inventory_server.stores.connection import PipelinedConnection
 from inventory_server.stores.keys import Keyspace
@@ -45,6 +46,8 @@ LATE_S: Final = 0.03
 """How long before a deadline an answer has to be on its way."""
 
 
+SETTLE_PAUSE_S: Final = 0.005
+"""Before a lost call is asked for again; others run meanwhile."""
 ABANDONED_S: Final = 5.0
 """How long the end of a call is waited for that its caller has left."""
 
@@ -55,6 +58,10 @@ class Command(NamedTuple):
     script: str
     keys: Sequence[str]
     arguments: Callable[[], Sequence[Argument]]
+
+
+NEVER_SEEN: Final = MAX_TOTAL
+"""A seq that no journal reaches."""
 
 
 class Partition:
@@ -105,8 +112,9 @@ class RedisStore:
         return operation_id(self._secret, method, origin.caller, origin.key + part)
 
     def guards(self) -> str:
-        """Every partition's ` n=epoch:seq`, for scripts that find their partitions themselves."""
-        return "".join([f" {p.number}={p.epoch}:{p.seq}" for p in self.partitions])
+        """`store_id n=epoch:seq …` of all, for scripts that find their partitions themselves."""
+        places = [f" {p.number}={p.epoch}:{p.seq}" for p in self.partitions]
+        return self.store_id + "".join(places)
 
     async def read(self, command: Command, deadline: float) -> list[Any]:
         """Runs a script that changes nothing; a lost reply is StoreUnavailable."""
@@ -221,15 +229,22 @@ class RedisStore:
             try:
                 call = self._connection.start(self._pack(command), origin.deadline - LATE_S)
                 reply = await call.future
-                if not isinstance(reply, hiredis.ReplyError):
-                    return reply
-                if not _is_unknown_script(reply):
+                if isinstance(reply, hiredis.ReplyError) and _is_unknown_script(reply):
+                    await self._load(command.script, origin.deadline)
+                elif isinstance(reply, hiredis.ReplyError) or reply[0] == "rewound":
+                    if isinstance(reply, list) and self._adopt(reply):
+                        continue
                     # Refused now; what became of the first sending stays open.
                     log.warning("could not settle %s: %s", command.script, reply)
                     raise OutcomeUnknown(origin.key)
-                await self._load(command.script, origin.deadline)
+                else:
+                    return reply
             except (NotSentError, LostError, StoreUnavailable) as error:
                 log.info("asking again for %s: %s", command.script, error)
+                await asyncio.sleep(SETTLE_PAUSE_S)
+            except (ScriptError, StoreFull) as error:
+                log.warning("could not settle %s: %s", command.script, error)
+                raise OutcomeUnknown(origin.key) from error
 
     async def _log_end(self, command: Command, origin: Origin, call: Call) -> None:
         """Finds out how a call ended that its caller did not wait for."""
@@ -246,16 +261,18 @@ class RedisStore:
         log.info("%s, left by its caller: %s, key %s", command.script, ended, origin.key)
 
     def _adopt(self, refusal: list[Any]) -> bool:
-        """Takes over a newer epoch; False where the store really is behind."""
-        number, epoch, seq = int(refusal[1]), refusal[2], refusal[3]
+        """Takes over a newer epoch of this store; False where the store really went back."""
+        number, epoch, seq, store_id = int(refusal[1]), refusal[2], refusal[3], refusal[4]
         partition = self.partitions[number]
-        if epoch and seq and int(epoch) > int(partition.epoch):
+        if store_id == self.store_id and seq and int(epoch) > int(partition.epoch):
             partition.epoch, partition.seq, partition.rewound = epoch, int(seq), False
             return True
         if not partition.rewound:
-            partition.rewound = True
-            now, seen = f"{epoch or '-'}:{seq or '-'}", f"{partition.epoch}:{partition.seq}"
+            now = f"{store_id or '-'} {epoch or '-'}:{seq or '-'}"
+            seen = f"{self.store_id} {partition.epoch}:{partition.seq}"
             log.error("the store went back: partition %d is at %s, was at %s", number, now, seen)
+            # No seq is as high: others may write on there, this server does not any more.
+            partition.rewound, partition.seq = True, NEVER_SEEN
         return False
 
 

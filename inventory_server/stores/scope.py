@@ -16,8 +16,9 @@ from inventory_server.stores.redis_store import RedisStore
 class Scope:
     """The scope of lines that are summed and sorted by location and SKU.
 
-    `partitions` are those touched, the first line's first; `numbers` has each
-    line's partition. `fixed` is the part of ARGV that comes before the scope.
+    `partitions` are those touched, `home` first where it is given, then the
+    first line's; `numbers` has each line's partition. `fixed` is the part of
+    ARGV that comes before the scope.
     """
 
     __slots__ = (
@@ -32,9 +33,10 @@ class Scope:
         *,
         makes_levels: bool = False,
         expected: Sequence[str] | None = None,
+        home: int | None = None,
     ) -> None:
         self._store = store
-        self.partitions: list[int] = []
+        self.partitions: list[int] = [] if home is None else [home]
         self._locations: list[Argument] = []
         self._values: list[Argument] = []
         self.numbers: list[int] = []
@@ -64,7 +66,7 @@ class Scope:
             values += (index, sku, amount)
             if expected is not None:
                 values.append(expected[i])
-        self.counts = f"{len(self.partitions)} {index} {len(lines)}"
+        self.counts = f"{len(self.partitions)} {index} {len(lines)} {self._store.store_id}"
         keys: list[str] = []
         for n in self.partitions:
             keys += (keyspace.meta(n), keyspace.journal(n))

@@ -148,10 +148,10 @@ class StockStore:
         cursor, and whether it is a replay. Raises ImportRefusal.
         """
         store = self._store
-        scope = Scope(store, lines, makes_levels=True)
         whole = store.operation_id("ImportStock", origin)
         op = store.operation_id("ImportStock", origin, f"\0{rows[0]}")
         home = partition_of(whole, store.keys.partitions)
+        scope = Scope(store, lines, makes_levels=True, home=home)
         keys = [store.keys.record(home, op), store.keys.record(home, whole), *scope.keys]
         scope.fixed = (
             store.now_ms, op, fingerprint, origin.actor, reference, mode, self._kept_ms(origin),

@@ -406,6 +406,16 @@ def test_a_redis_that_refuses_what_a_store_needs_is_a_sentence(own_redis: str) -
     assert "this Redis refuses what a store needs: NOPERM" in sentence
 
 
+def test_a_redis_user_who_may_not_run_every_command_of_the_scripts_is_refused(
+    own_redis: str,
+) -> None:
+    with contextlib.closing(redis.Redis.from_url(own_redis)) as db:
+        db.acl_setuser("default", enabled=True, nopass=True, commands=["-zadd", "-sadd"])
+        flags = ("--port", "0", "--redis-url", own_redis, "--durability", "declared")
+        assert "this Redis user may not run ZADD, SADD" in refused(run(*flags))
+        assert db.dbsize() == 0
+
+
 def test_a_redis_that_comes_back_without_its_log_is_not_written_to(
     tmp_path: Path, start: Any
 ) -> None:

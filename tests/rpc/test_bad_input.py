@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import struct
 from typing import Any
 
 import grpc
@@ -238,3 +241,51 @@ async def test_too_large_a_message_is_refused(holds) -> None:
 async def test_too_long_an_actor_is_refused(holds) -> None:
     call = holds.PlaceHold(placing(line()), metadata=(("x-actor", "a" * 129),))
     assert (await refused(call)).facts == {"field": "x-actor"}
+
+
+async def call_raw(port: int, path: str, message: bytes, *headers: tuple[bytes, bytes]) -> None:
+    """A call by hand: the client libraries do not send what is no metadata, others may."""
+
+    def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+        )
+
+    plain = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", path.encode())]
+    plain += [
+        (b":authority", b"test"),
+        (b"te", b"trailers"),
+        (b"content-type", b"application/grpc"),
+        *headers,
+    ]
+    # HPACK, RFC 7541, 6.2.2: literals, not indexed, not Huffman-coded, below 127 bytes.
+    block = b"".join(b"\0" + bytes([len(n)]) + n + bytes([len(v)]) + v for n, v in plain)
+    body = b"\0" + struct.pack(">I", len(message)) + message
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b""))
+    writer.write(frame(1, 4, 1, block) + frame(0, 1, 1, body))
+    seen = b""
+    # The call is over when its stream's last frame is there: HEADERS with END_STREAM.
+    while not re.search(rb"\x01\x05\0\0\0\x01", seen):
+        piece = await asyncio.wait_for(reader.read(65536), 10)
+        assert piece, seen
+        seen += piece
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.parametrize("name", [b"x-actor", b"x-request-id", b"idempotency-key"])
+@pytest.mark.parametrize(
+    "value", [b"evil\nline", b"a\r\nb", b"a\0b", b"tab\tx", b"\xff\xfe", "é\u2028".encode()]
+)
+async def test_metadata_that_is_no_text_changes_nothing(server, stock, db, name, value) -> None:
+    await set_stock(stock, 10)
+    before = dump(db)
+    message = placing(line()).SerializeToString()
+    path = "/inventory.v1.HoldService/PlaceHold"
+    key = () if name == b"idempotency-key" else ((b"idempotency-key", b"k"),)
+    await call_raw(server.port, path, message, *key, (name, value))
+    assert dump(db) == before
+    # The same by hand with a value that is one is a hold.
+    await call_raw(server.port, path, message, *key, (name, b"fine"))
+    assert len(db.keys("inv:{3}:hold:*")) == 1

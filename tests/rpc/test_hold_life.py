@@ -22,6 +22,21 @@ def clock(server: Server) -> Server:
     return server
 
 
+@pytest.mark.parametrize("verb", ["GetHold", "ConfirmHold", "ReleaseHold", "ExtendHold"])
+async def test_another_spelling_of_an_id_is_no_hold_and_harms_nobody(
+    verb, server, stock, holds
+) -> None:
+    await set_stock(stock, 10)
+    hold_id = (await place(holds)).hold.hold_id
+    for other in ("0" + hold_id, hold_id.upper(), hold_id + " ", "99999-" + hold_id[2:]):
+        request = getattr(pb, f"{verb}Request")(hold_id=other)
+        if verb == "ExtendHold":
+            request.ttl.seconds = 60
+        assert (await refused(getattr(holds, verb)(request))).reason == "HOLD_NOT_FOUND"
+    assert server.store.is_ready
+    assert (await level_of(stock)).held == 1
+
+
 async def test_place_then_confirm_sells_the_units(stock, holds) -> None:
     await set_stock(stock, 10)
     placed = await place(holds, line(quantity=3), reference="order-1", note="call back")

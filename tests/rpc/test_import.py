@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64decode
+
 import grpc
 import pytest
 from inventory.v1 import stock_service_pb2 as pb
@@ -17,6 +20,14 @@ def chunk(*rows: tuple[str, str, int], first_row: int = 1, mode=SET) -> pb.Impor
         first_row=first_row,
         rows=[pb.ImportRow(sku=s, location=w, quantity=q) for s, w, q in rows],
     )
+
+
+async def test_a_chunk_of_bad_rows_alone_has_a_cursor_too(stock, db) -> None:
+    answer = await stock.ImportStock(iter([chunk(("A B", "online", 1))])).read()
+    assert (answer.accepted_rows, len(answer.refused_rows)) == (0, 1)
+    store_id, epoch, _, places = b64decode(answer.cursor[2:]).decode().split(" ")
+    assert (store_id, epoch) == (db.hget("inv:{0}:meta", "store_id"), "1")
+    assert re.fullmatch(r"\d+:\d+", places)
 
 
 async def send(stock, *chunks: pb.ImportStockRequest, metadata=()) -> list[pb.ImportStockResponse]:

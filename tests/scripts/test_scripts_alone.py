@@ -294,6 +294,22 @@ async def every_verb(stock: Any, holds: Any, before_each: Callable[[], Any] = la
 # A store that forgets its scripts
 
 
+async def test_a_due_hold_that_no_index_has_is_an_error_and_not_a_loop(
+    stock, holds, server, db
+) -> None:
+    server.store.now_ms = str(NOW)
+    await set_stock(stock, 10)
+    hold_id = (await place(holds, ttl_s=1)).hold.hold_id
+    server.store.now_ms = str(NOW + 1000)
+    db.zrem("inv:{3}:due:online:SKU1", hold_id)
+    refusal = await refused(holds.GetHold(hold_pb.GetHoldRequest(hold_id=hold_id)))
+    assert refusal.code is grpc.StatusCode.INTERNAL
+    # The sweeper looks at the partition's own index.
+    assert await server.sweeper.sweep() == 1
+    found = await holds.GetHold(hold_pb.GetHoldRequest(hold_id=hold_id))
+    assert found.hold.state == hold_pb.HOLD_STATE_EXPIRED
+
+
 async def test_scripts_that_the_store_forgot_are_loaded_again(stock, holds, db) -> None:
     await every_verb(stock, holds, before_each=db.script_flush)
 
@@ -412,6 +428,40 @@ async def test_an_emptied_store_is_one_that_went_back(stock, holds, server, db) 
     for call in (set_stock(stock, 10), place(holds)):
         assert (await refused(call)).reason == "STORE_REWOUND"
     assert db.dbsize() == 0
+    assert not server.store.is_ready
+
+
+async def test_another_store_in_the_place_of_the_old_is_never_written_to(
+    stock, holds, server, settings, db
+) -> None:
+    await set_stock(stock, 50)
+    await place(holds, metadata=key("cart-1"))
+    db.flushall()
+    other = Server(settings)
+    await other.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{other.port}") as channel:
+            other_stock, other_holds = stubs(channel)
+            # The new store's journal gets further than the old one ever was.
+            for _ in range(3):
+                await set_stock(other_stock, 50)
+            await place(other_holds, metadata=key("cart-1"))
+            assert (await refused(place(holds, metadata=key("cart-1")))).reason == "STORE_REWOUND"
+            assert (await level_of(other_stock)).held == 1
+    finally:
+        await other.stop()
+    assert not server.store.is_ready
+
+
+async def test_a_store_that_went_back_stays_refused_when_it_has_caught_up(
+    stock, holds, server, db
+) -> None:
+    await set_stock(stock, 10)
+    db.hincrby(META, "seq", -1)
+    assert (await refused(place(holds))).reason == "STORE_REWOUND"
+    # Somebody else has written on: as many changes as this server saw, but not the same.
+    db.hincrby(META, "seq", 1)
+    assert (await refused(place(holds))).reason == "STORE_REWOUND"
     assert not server.store.is_ready
 
 

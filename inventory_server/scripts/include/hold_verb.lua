@@ -5,13 +5,14 @@
 local MAX_VERBS = 32
 
 -- Opens the partitions of these lines, each once, the first line's first.
--- `guards` reads " n=epoch:seen_seq n=epoch:seen_seq ...".
+-- `guards` reads "store_id n=epoch:seen_seq n=epoch:seen_seq ...".
 local function open_partitions(lines, guards, opened)
   for _, line in ipairs(lines) do
     if not opened[line.number] then
       local epoch, seen_seq = match(guards, ' ' .. line.number .. '=(%d+):(%d+)')
+      if not epoch then error('no partition ' .. line.number) end
       local partition, refusal = open_partition(line.number, partition_key(line.number, 'meta'),
-        partition_key(line.number, 'journal'), epoch, seen_seq)
+        partition_key(line.number, 'journal'), match(guards, '^%w+'), epoch, seen_seq)
       if refusal then return refusal end
       opened[line.number] = partition
       opened[#opened + 1] = partition

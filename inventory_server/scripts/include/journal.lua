@@ -30,13 +30,13 @@ local function close_partitions(partitions)
 end
 
 -- Reads a partition's place in time. Where the store is behind what this
--- server has seen, or of another epoch, it has been put back: answers the
--- refusal instead.
-local function open_partition(number, meta, journal, epoch, seen_seq)
-  local stored = redis.call('HMGET', meta, 'epoch', 'seq')
+-- server has seen, of another epoch, or another store altogether, it has been
+-- put back: answers the refusal instead.
+local function open_partition(number, meta, journal, store_id, epoch, seen_seq)
+  local stored = redis.call('HMGET', meta, 'epoch', 'seq', 'store_id')
   local seq = tonumber(stored[2])
-  if stored[1] ~= epoch or not seq or seq < tonumber(seen_seq) then
-    return nil, { 'rewound', number, stored[1] or '', stored[2] or '' }
+  if stored[1] ~= epoch or not seq or seq < tonumber(seen_seq) or stored[3] ~= store_id then
+    return nil, { 'rewound', number, stored[1] or '', stored[2] or '', stored[3] or '' }
   end
   redis.call('XLEN', journal)
   return { number = number, epoch = epoch, meta = meta, journal = journal, seq = seq }

@@ -3,13 +3,14 @@
 --   partition  KEYS meta, journal, locations*  ARGV number, epoch, seen_seq
 --   location   KEYS low, skus*                 ARGV index of its partition, name
 --   line       KEYS level, due                 ARGV index of its location, sku, `values` amounts
--- * only of verbs that make levels. `counts` reads "partitions locations lines".
+-- * only of verbs that make levels. `counts` reads "partitions locations lines store_id".
 local function read_scope(key_at, arg_at, counts, values, makes_levels)
-  local partition_count, location_count, line_count = match(counts, '^(%d+) (%d+) (%d+)$')
+  local partition_count, location_count, line_count, store_id =
+    match(counts, '^(%d+) (%d+) (%d+) (%w+)$')
   local partitions, locations, lines = {}, {}, {}
   for i = 1, tonumber(partition_count) do
     local partition, refusal = open_partition(ARGV[arg_at], KEYS[key_at], KEYS[key_at + 1],
-      ARGV[arg_at + 1], ARGV[arg_at + 2])
+      store_id, ARGV[arg_at + 1], ARGV[arg_at + 2])
     if refusal then return nil, refusal end
     partition.locations = makes_levels and KEYS[key_at + 2]
     partitions[i] = partition

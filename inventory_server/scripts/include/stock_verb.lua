@@ -58,9 +58,8 @@ end
 -- Closes the partitions and keeps the outcome, "at_ms epoch n:seq,... tail",
 -- under the call's key for its retention time.
 local function keep_outcome(scope, key, fingerprint, by, tail, retention_ms)
-  local first = scope.partitions[1]
   local outcome = table.concat(
-    { by.at, first and first.epoch or '0', close_partitions(scope.partitions), tail }, ' ')
+    { by.at, scope.partitions[1].epoch, close_partitions(scope.partitions), tail }, ' ')
   redis.call('SET', key, fingerprint .. ' ' .. outcome, 'PX', retention_ms)
   return { 'ok', outcome }
 end
