@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from inventory.v1 import hold_service_pb2 as pb
+from inventory.v1.hold_service_pb2_grpc import HoldServiceStub
+from inventory.v1.stock_service_pb2_grpc import StockServiceStub
 
 from inventory_server.operations.expiry import Sweeper
 from inventory_server.server import Server
@@ -230,3 +234,15 @@ async def test_the_sweeper_expires_and_then_forgets(stock, holds, clock, db) -> 
     await sweeper.sweep()
     assert not list(db.scan_iter("inv:*:hold:*"))
     assert not db.exists("inv:{3}:due", "inv:{3}:refs")
+
+
+async def test_a_hold_without_a_ttl_lasts_no_longer_than_the_longest_ttl(settings, db) -> None:
+    running = Server(replace(settings, max_ttl_s=60, max_hold_life_s=60))
+    await running.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+            await set_stock(StockServiceStub(channel), 10)
+            hold = (await place(HoldServiceStub(channel))).hold
+        assert hold.expire_time.ToMilliseconds() - hold.create_time.ToMilliseconds() == 60_000
+    finally:
+        await running.stop()
