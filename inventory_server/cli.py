@@ -21,6 +21,7 @@ from inventory_server.settings import Settings, SettingsError
 
 app = typer.Typer(
     add_completion=False,
+    rich_markup_mode=None,
     help="The inventory service: stock, holds and availability over gRPC.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -152,7 +153,9 @@ def healthcheck(
         try:
             answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=timeout_s)
         except grpc.RpcError as error:
-            _refuse(f"{server}: {error.details()}")
+            why = error.details() or error.code().name
+            typer.echo(f"inventory-server: {server}: {why}", err=True)
+            raise typer.Exit(1) from error
     name = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
     typer.echo(f"{server}: {name}")
     if answer.status != health_pb2.HealthCheckResponse.SERVING:

@@ -10,7 +10,6 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 from inventory.v1 import availability_service_pb2, hold_service_pb2, stock_service_pb2
 from redis.exceptions import RedisError
 
@@ -27,6 +26,7 @@ from inventory_server.sample_data import load_sample_data
 from inventory_server.servicers.availability_servicer import AvailabilityServicer
 from inventory_server.servicers.guard import Guard
 from inventory_server.servicers.hold_servicer import HoldServicer
+from inventory_server.servicers.reflection import add_reflection
 from inventory_server.servicers.stock_servicer import StockServicer
 from inventory_server.settings import Settings
 from inventory_server.stores.hold_store import HoldStore
@@ -120,6 +120,8 @@ class Server:
 
     async def _build(self) -> None:
         settings = self.settings
+        self._grpc = grpc.aio.server(options=OPTIONS)
+        self._bind()
         max_ttl_ms = settings.max_ttl_s * 1000
         holds = HoldStore(
             self.store,
@@ -145,26 +147,29 @@ class Server:
             ),
             AvailabilityServicer(AvailabilityOperations(stock, expiry)),
         )
-        self._grpc = grpc.aio.server(options=OPTIONS)
         for service, servicer in zip(SERVICES, servicers, strict=True):
             self._guard.register(self._grpc, service, servicer)
         health_servicer = HealthServicer()
         self.health = HealthMonitor(health_servicer, self.store, holds)
         self.sweeper = Sweeper(holds, self.store.keys)
-        _add_infrastructure(self._grpc, health_servicer)
+        health_pb2_grpc.add_HealthServicer_to_server(health_servicer, self._grpc)
+        add_reflection(self._grpc, (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"]))
         await self.health.check()
-        await self._listen()
+        await self._grpc.start()
         self._run(self.health.run())
         if settings.sweeper:
             self._run(self.sweeper.run())
 
-    async def _listen(self) -> None:
+    def _bind(self) -> None:
+        """Takes the port, before anything is written; calls come in later."""
         address = f"{self.settings.host}:{self.settings.port}"
         try:
             self.port = self._grpc.add_insecure_port(address)
-            await self._grpc.start()
         except RuntimeError as error:
-            raise StartError(f"cannot listen on {address}: is another server there?") from error
+            raise StartError(
+                f"cannot listen on {address}: is another server there,"
+                " or is it no address of this machine?"
+            ) from error
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         self._loops.append(asyncio.create_task(work))
@@ -181,27 +186,3 @@ class Server:
             await self._opener.connection.close()
         if self.redis is not None:
             await self.redis.stop()
-
-
-def _add_infrastructure(server: grpc.aio.Server, health_servicer: HealthServicer) -> None:
-    """Health, and reflection under both of its names."""
-    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-    names = (
-        *[service.full_name for service in SERVICES],
-        health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
-        reflection.SERVICE_NAME,
-        REFLECTION_V1,
-    )
-    reflection.enable_server_reflection(names, server)
-    servicer = reflection.aio.ReflectionServicer(names)
-    # The library serves v1alpha only; v1 has the same messages under another name.
-    handler = grpc.stream_stream_rpc_method_handler(
-        servicer.ServerReflectionInfo,
-        request_deserializer=reflection._reflection_pb2.ServerReflectionRequest.FromString,
-        response_serializer=reflection._reflection_pb2.ServerReflectionResponse.SerializeToString,
-    )
-    generic = grpc.method_handlers_generic_handler(REFLECTION_V1, {"ServerReflectionInfo": handler})
-    server.add_generic_rpc_handlers((generic,))
-
-
-REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"

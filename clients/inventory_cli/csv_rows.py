@@ -41,7 +41,7 @@ class CsvFile:
             self._file, self.size = _open(path)
         except OSError as error:
             raise FileError(f"cannot read {self.name}: {error.strerror}") from error
-        self._reader = csv.reader(self._lines())
+        self._reader = csv.reader(self._lines(), strict=True)
         self._next_line = 1
 
     def close(self) -> None:
@@ -113,6 +113,9 @@ class Columns(NamedTuple):
             place = self.fixed_location if at is None else self.prefix + row[at].strip()
         except IndexError:
             raise self._too_short(row) from None
+        if len(row) > self.width and any(row[self.width :]):
+            # A number with a comma in it would be taken for a smaller one.
+            raise RowError("row", f"the row has {len(row)} columns, and the header {self.width}")
         if text.isdecimal() and text.isascii() and len(text) < 19:
             quantity = int(text)
         else:
@@ -149,6 +152,8 @@ def find_columns(header: Sequence[str], location: str | None, file_name: str) ->
     column = next((name for name in ("location", "store_id") if name in header), None)
     if (column is None) == (location is None):
         raise UsageError(_location_sentence(column, file_name))
+    if location is not None and location != "online" and not location.startswith("store:"):
+        raise UsageError(f"a location is 'online' or 'store:<id>', not {location!r}")
     at = None if column is None else _find(column, header, file_name)
     prefix = "store:" if column == "store_id" else ""
     return Columns(sku, quantity, at, prefix, location or "", len(header))
@@ -200,6 +205,10 @@ def _sentence_of(error: csv.Error) -> str:
         return "has a field that is too long: is a quote left open?"
     if text.startswith("new-line character"):
         return "has a lone carriage return: lines end with LF or CRLF"
+    if text == "unexpected end of data":
+        return "opens a quote that is never closed"
+    if "expected after" in text:
+        return "has text after a closing quote: is a quote left open before it?"
     return f"is not CSV: {text}"
 
 

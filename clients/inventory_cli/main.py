@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import typer
 
 from inventory_cli import stock_commands
+from inventory_cli.stop_signals import was_stopped
 
 app = typer.Typer(
     add_completion=False,
@@ -23,7 +27,15 @@ def inventory() -> None:
 
 def main() -> None:
     """The console script."""
-    app(prog_name="inventory")
+    try:
+        app(prog_name="inventory")
+    except SystemExit as end:
+        if was_stopped():
+            # An interrupted gRPC call can wait for ever for a lock when Python clears up.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(end.code if isinstance(end.code, int) else 1)
+        raise
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final, NoReturn
+from typing import Final
 
 from inventory_cli.errors import CliError, ExitStatus
 
@@ -34,9 +34,20 @@ def stop_signals(limit_s: float | None) -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
-        for number, handler in before.items():
+        for number, handler in () if _stopped_by else before.items():
             signal.signal(number, handler)
 
 
-def _stop(number: int, _frame: FrameType | None) -> NoReturn:
-    raise StoppedError(number)
+def was_stopped() -> bool:
+    """Whether a signal, or the time limit, has ended the command's work."""
+    return bool(_stopped_by)
+
+
+_stopped_by: list[int] = []
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    # One is enough: a second one must not interrupt what is said of the first.
+    if not _stopped_by:
+        _stopped_by.append(number)
+        raise StoppedError(number)

@@ -75,6 +75,8 @@ def test_the_last_line_needs_no_end(records) -> None:
         (b'a\n"b\n' + b"c\n" * 70_000, "line 2 of .* is too long: is a quote left open"),
         (b"a\n" + b"b" * (2 << 20), "line 2 of .* is too long"),
         (b"a\rb\r", "line 1 of .* a lone carriage return"),
+        (b'a\nb\n"c\nd\n', "line 3 of .* opens a quote that is never closed"),
+        (b'a\n"b\nc,"d"\ne\n', "line 2 of .* has text after a closing quote"),
     ],
 )
 def test_a_file_that_cannot_be_read_on_is_told_by_the_line(records, content, sentence) -> None:
@@ -86,6 +88,13 @@ def test_a_row_that_swallowed_others_says_so() -> None:
     columns = find_columns(["sku", "location", "qty"], None, "rows.csv")
     with pytest.raises(RowError, match="1 of 3 columns and spans 3 lines: is a quote left open"):
         columns.read(["A,online,5\nB,online,6\nC,online,7\n"])
+
+
+def test_a_row_with_more_columns_than_the_header_is_no_row() -> None:
+    columns = find_columns(["sku", "qty"], "online", "rows.csv")
+    with pytest.raises(RowError, match="the row has 3 columns, and the header 2"):
+        columns.read(["A", "1", "000"])
+    assert columns.read(["A", "1", "", ""]) == ("A", "online", 1)
 
 
 @pytest.mark.parametrize(("text", "quantity"), [("7", 7), (" +7 ", 7), ("-7", -7), ("007", 7)])

@@ -173,6 +173,7 @@ def test_the_help_explains_the_exit_statuses() -> None:
         ("sku,store_id\nA,1\n", (), "has no column 'qty', 'quantity' or 'on_hand'"),
         ("sku,sku,qty,store_id\n", (), "has more than one column 'sku'"),
         ("", (), "is empty"),
+        ("sku,qty\nA,1\n", ("--location", "delhi"), "'online' or 'store:<id>', not 'delhi'"),
         ("sku,qty,store_id\rA,1,S1\r", (), "has a lone carriage return"),
         ("sku,qty,store_id\nA,1,S1\n", ("--key", "two words"), "--key takes"),
         ("sku,qty,store_id\nA,1,S1\n", ("--chunk-rows", "501"), "--chunk-rows"),

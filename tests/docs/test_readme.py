@@ -119,7 +119,7 @@ def test_settings_are_those_of_the_command_line() -> None:
     assert flags == set(listed) - {"--version", "--help"}
     variables = [word for row in rows for word in markdown.words(row[1])]
     assert len(variables) == len(rows)
-    assert set(variables) == set(re.findall(r"env var:\s+(INVENTORY_[A-Z_]+)", help_text))
+    assert set(variables) == set(re.findall(r"env\s+var:\s+(INVENTORY_[A-Z_]+)", help_text))
 
 
 def test_defaults_are_those_of_the_command_line() -> None:

@@ -124,6 +124,28 @@ async def test_reflection_lists_every_service(channel, name) -> None:
 
 
 @pytest.mark.parametrize("name", REFLECTIONS)
+@pytest.mark.parametrize(
+    ("symbol", "file"),
+    [
+        ("inventory.v1.HoldService.PlaceHold", "hold_service"),
+        ("inventory.v1.StockService.GetStock", "stock_service"),
+        ("inventory.v1.ErrorReason", "error_reason"),
+    ],
+)
+async def test_reflection_describes_methods_and_reasons(channel, name, symbol, file) -> None:
+    answer = await ask_reflection(channel, name, file_containing_symbol=symbol)
+    packed = answer.file_descriptor_response.file_descriptor_proto[0]
+    described = descriptor_pb2.FileDescriptorProto.FromString(packed)
+    assert described.name == f"inventory/v1/{file}.proto"
+
+
+@pytest.mark.parametrize("symbol", ["inventory.v1.StockService.None", "None", "a.b.c", ""])
+async def test_reflection_knows_what_it_does_not_know(channel, symbol) -> None:
+    answer = await ask_reflection(channel, REFLECTIONS[0], file_containing_symbol=symbol)
+    assert answer.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
+
+
+@pytest.mark.parametrize("name", REFLECTIONS)
 @pytest.mark.parametrize("service", SERVICES)
 async def test_reflection_describes_every_service(channel, name, service) -> None:
     answer = await ask_reflection(channel, name, file_containing_symbol=service)
