@@ -91,6 +91,13 @@ def serve(
             help="A connection to Redis that answers nobody for so long is cut.",
         ),
     ] = _DEFAULTS.stall_timeout_s,
+    drain_notice_s: Annotated[
+        float,
+        Env(
+            envvar="INVENTORY_DRAIN_NOTICE_S",
+            help="How long a stopping server answers new calls with DRAINING.",
+        ),
+    ] = _DEFAULTS.drain_notice_s,
     drain_timeout_s: Annotated[
         float,
         Env(envvar="INVENTORY_DRAIN_TIMEOUT_S", help="Time for calls in flight at a stop."),

@@ -91,6 +91,8 @@ class Server:
         """Says NOT_SERVING, lets calls in flight finish, and closes everything."""
         await self.health.stop()
         self._guard.draining = True
+        # Who comes now is told that nothing was done; past this, gRPC only cancels.
+        await asyncio.sleep(self.settings.drain_notice_s)
         await self._grpc.stop(self.settings.drain_timeout_s)
         self.sweeper.stop()
         # The loops end by their flags; a cancel may get lost on Python 3.11.

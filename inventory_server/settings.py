@@ -33,6 +33,7 @@ class Settings:
     """How long a call may wait for the store, where its caller allows more."""
     stall_timeout_s: float = 2.0
     """A connection to the store that answers nobody for so long is cut."""
+    drain_notice_s: float = 0.2
     drain_timeout_s: float = 10.0
     """How long calls in flight may take to finish at a stop."""
     retention_s: int = limits.RETENTION_MS // 1000
@@ -46,6 +47,7 @@ class Settings:
         self._check(1 <= self.partitions <= 4096, "partitions", "1 to 4096")
         for name in ("store_timeout_s", "stall_timeout_s", "drain_timeout_s"):
             self._check(0 < getattr(self, name) <= 3600, name, "more than 0, at most 3600")
+        self._check(0 <= self.drain_notice_s <= 3600, "drain_notice_s", "0 to 3600")
         self._check(60 <= self.retention_s <= 30 * 86400, "retention_s", "60 to 2592000")
         self._check(1 <= self.max_ttl_s <= 86400, "max_ttl_s", "1 to 86400")
         self._check(

@@ -71,7 +71,10 @@ def redis_url(redis_socket: str, db: redis.Redis) -> str:
 @pytest.fixture
 def settings(redis_url: str) -> Settings:
     """A server on the test store, without a sweeper."""
-    return Settings(redis_url=redis_url, port=0, durability="warn", sweeper=False, call_log=False)
+    return Settings(
+        redis_url=redis_url, port=0, durability="warn", sweeper=False, call_log=False,
+        drain_notice_s=0,
+    )  # fmt: skip
 
 
 @pytest.fixture

@@ -78,6 +78,8 @@ class Guard:
             started = perf_counter()
             call = RpcCall(self._deadline(context))
             try:
+                if self.draining:
+                    raise Draining
                 call.read_metadata(context.invocation_metadata() or (), is_mutation)
                 if call.key_is_minted:
                     await context.send_initial_metadata((("idempotency-key", call.key),))

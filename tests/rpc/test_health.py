@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
+from inventory.v1.hold_service_pb2_grpc import HoldServiceStub
+from inventory.v1.stock_service_pb2_grpc import StockServiceStub
 
 from inventory_server.health import SERVICES
 from inventory_server.server import Server
@@ -156,3 +159,17 @@ async def test_reflection_describes_every_service(channel, name, service) -> Non
     assert any(
         service == f"{file.package}.{one.name}" for file in described for one in file.service
     )
+
+
+async def test_who_comes_to_a_stopping_server_is_told_that_nothing_was_done(settings, db) -> None:
+    running = Server(replace(settings, drain_notice_s=1))
+    await running.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+        stock, holds = StockServiceStub(channel), HoldServiceStub(channel)
+        await set_stock(stock, 10)
+        stopping = asyncio.create_task(running.stop())
+        await asyncio.sleep(0)  # the stop begins
+        assert (await refused(place(holds))).reason == "DRAINING"
+        assert (await statuses(health_pb2_grpc.HealthStub(channel)))[""] == NOT_SERVING
+        await stopping
+    assert not db.keys("inv:*:hold:*")

@@ -23,6 +23,7 @@ WRONG: list[tuple[str, Any]] = [
     ("log_format", "xml"), ("port", -1), ("port", 65536), ("partitions", 0), ("partitions", 4097),
     ("store_timeout_s", 0), ("store_timeout_s", -1.0), ("store_timeout_s", 3601),
     ("store_timeout_s", float("nan")), ("stall_timeout_s", 0), ("drain_timeout_s", float("inf")),
+    ("drain_notice_s", -1),
     ("retention_s", 59), ("retention_s", 30 * 86400 + 1), ("max_ttl_s", 0), ("max_ttl_s", 86401),
     ("max_hold_life_s", 86399), ("max_hold_life_s", 30 * 86400 + 1),
     ("redis_url", "http://h"), ("redis_url", "localhost:6379"), ("redis_url", "redis-cluster://h"),
