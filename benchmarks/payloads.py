@@ -13,7 +13,6 @@ from inventory.v1.line_pb2 import Line
 PLACE_HOLD: Final = "/inventory.v1.HoldService/PlaceHold"
 CONFIRM_HOLD: Final = "/inventory.v1.HoldService/ConfirmHold"
 CHECK_AVAILABILITY: Final = "/inventory.v1.AvailabilityService/CheckAvailability"
-IMPORT_STOCK: Final = "/inventory.v1.StockService/ImportStock"
 
 SKUS: Final = tuple(f"BENCH{n:06d}" for n in range(1000))
 LOCATION: Final = "online"

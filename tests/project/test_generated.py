@@ -41,11 +41,7 @@ def error_classes(base: type[errors.InventoryError] = errors.InventoryError) -> 
 
 def test_the_stubs_are_what_the_protos_say(tmp_path: Path) -> None:
     program = [sys.executable, str(ROOT / "tools" / "generate.py"), str(tmp_path)]
-    # protoc looks for its plugins on PATH; they are beside this Python.
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    done = subprocess.run(
-        program, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=60
-    )
+    done = subprocess.run(program, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert files_below(tmp_path) == files_below(ROOT / "generated")
 
@@ -53,6 +49,7 @@ def test_the_stubs_are_what_the_protos_say(tmp_path: Path) -> None:
 def test_the_protos_are_clean_and_every_element_is_explained() -> None:
     buf = Path(sys.executable).parent / "buf"
     if not buf.exists():
+        assert not os.environ.get("CI"), "buf is not installed beside this Python"
         pytest.skip("buf is not installed beside this Python")
     done = subprocess.run([buf, "lint"], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "")
