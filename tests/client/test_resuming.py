@@ -144,6 +144,23 @@ def test_a_stopped_import_tells_how_to_resume(
     assert lines[-1].startswith("  inventory stock import - --set --location online --chunk-rows 1")
 
 
+@pytest.mark.parametrize("attempt", range(3))
+def test_an_impatient_ctrl_c_ends_the_import_and_its_hint_is_whole(
+    server_address: str, attempt: int
+) -> None:
+    with waiting_import(server_address) as process:
+
+        def ended() -> bool:
+            process.send_signal(signal.SIGINT)
+            return process.poll() is not None
+
+        eventually(ended)
+        assert process.returncode == 130
+        assert process.stderr is not None
+        lines = process.stderr.read().splitlines()
+    assert lines[-1].startswith("  inventory stock import - --set --location online --chunk-rows 1")
+
+
 def test_an_import_has_no_longer_than_its_time_limit(server_address: str) -> None:
     with waiting_import(server_address, "--timeout-s", "2") as process:
         assert process.wait(timeout=10) == 3
