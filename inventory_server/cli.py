@@ -109,6 +109,9 @@ def serve(
             help="How long idempotency keys and ended holds are kept.",
         ),
     ] = _DEFAULTS.retention_s,
+    max_lines: Annotated[
+        int, Env(envvar="INVENTORY_MAX_LINES", help="Most lines of a hold or a sale.")
+    ] = _DEFAULTS.max_lines,
     max_ttl_s: Annotated[
         int, Env(envvar="INVENTORY_MAX_TTL_S", help="Longest ttl of a hold.")
     ] = _DEFAULTS.max_ttl_s,

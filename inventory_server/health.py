@@ -12,7 +12,8 @@ from grpc_health.v1 import health, health_pb2
 from inventory_server.domain.errors import InventoryError
 from inventory_server.domain.limits import MAX_SWEEP_LAG_MS
 from inventory_server.stores.hold_store import HoldStore
-from inventory_server.stores.redis_store import RedisStore, ScriptError
+from inventory_server.stores.redis_store import RedisStore
+from inventory_server.stores.script_errors import ScriptError
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,10 @@ from inventory_server.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from inventory_server.health import HealthMonitor, HealthServicer
 from inventory_server.operations.availability import AvailabilityOperations
 from inventory_server.operations.expiry import Expiry, Sweeper
+from inventory_server.operations.hold_batches import HoldBatches
 from inventory_server.operations.holds import HoldOperations
 from inventory_server.operations.imports import ImportOperations
+from inventory_server.operations.movements import MovementOperations
 from inventory_server.operations.stock import StockOperations
 from inventory_server.sample_data import load_sample_data
 from inventory_server.servicers.availability_servicer import AvailabilityServicer
@@ -30,6 +32,7 @@ from inventory_server.servicers.reflection import add_reflection
 from inventory_server.servicers.stock_servicer import StockServicer
 from inventory_server.settings import Settings
 from inventory_server.stores.hold_store import HoldStore
+from inventory_server.stores.movement_store import MovementStore
 from inventory_server.stores.opening import StoreOpener, StoreRefusedError
 from inventory_server.stores.redis_store import RedisStore
 from inventory_server.stores.stock_store import StockStore
@@ -132,6 +135,9 @@ class Server:
         )
         stock = StockStore(self.store, retention_ms=settings.retention_s * 1000)
         expiry = Expiry(holds, self.store.keys)
+        operations = HoldOperations(
+            holds, expiry, default_ttl_ms=min(limits.DEFAULT_TTL_MS, max_ttl_ms)
+        )
         imports = ImportOperations(stock, expiry)
         if settings.sample_data:
             await load_sample_data(imports, stock)
@@ -139,12 +145,16 @@ class Server:
         self._guard = Guard(self._call_log, timeout_s=settings.store_timeout_s)
         servicers = (
             StockServicer(
-                StockOperations(stock, expiry), imports, timeout_s=settings.store_timeout_s
+                StockOperations(stock, expiry),
+                imports,
+                MovementOperations(MovementStore(self.store), operations),
+                max_lines=settings.max_lines,
+                timeout_s=settings.store_timeout_s,
             ),
             HoldServicer(
-                HoldOperations(
-                    holds, expiry, default_ttl_ms=min(limits.DEFAULT_TTL_MS, max_ttl_ms)
-                ),
+                operations,
+                HoldBatches(holds, operations),
+                max_lines=settings.max_lines,
                 max_ttl_ms=max_ttl_ms,
             ),
             AvailabilityServicer(AvailabilityOperations(stock, expiry)),

@@ -8,10 +8,11 @@ import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 from inventory.v1 import hold_service_pb2 as hold_pb
+from inventory.v1 import stock_change_reason_pb2 as reason_pb
 from inventory.v1 import stock_service_pb2 as stock_pb
 from inventory.v1.line_pb2 import Line
 
-COUNT = stock_pb.STOCK_CHANGE_REASON_COUNT
+COUNT = reason_pb.STOCK_CHANGE_REASON_COUNT
 
 
 def line(sku: str = "SKU1", quantity: int = 1, location: str = "online") -> Line:

@@ -33,16 +33,38 @@ def fold(db: redis.Redis, partitions: int = 16) -> tuple[dict[Any, Any], dict[An
             if entry["level"]:
                 level = unpack_level(entry["level"])
                 place = (n, entry["location"], entry["sku"])
-                before = levels.get(place, {"on_hand": 0, "held": 0, "version": 0})
+                # A new level's version is the seq of its first movement, so none is given twice.
+                new = {"on_hand": 0, "held": 0, "version": seq - 1}
+                before = levels.get(place, new)
                 on_hand, held = map(int, entry["delta"].split(" "))
                 assert level["on_hand"] == before["on_hand"] + on_hand, entry
                 assert level["held"] == before["held"] + held, entry
                 assert level["version"] == before["version"] + 1, entry
                 levels[place] = level
+            elif entry["kind"] == "DELETE":
+                gone = levels.pop((n, entry["location"], entry["sku"]))
+                assert (gone["on_hand"], gone["held"]) == (0, 0), entry
             if entry["hold"]:
+                assert n == int(entry["hold_id"].split("-")[0]), (
+                    "a hold stands in its home's journal"
+                )
                 holds[entry["hold_id"]] = (entry["hold"], entry["record"])
         assert int(db.hget(f"inv:{{{n}}}:meta", "seq") or 0) == last
     return levels, holds
+
+
+def held_units(state: str, record: str) -> list[tuple[Any, int]]:
+    """What a hold in this state holds: (partition, location, sku) and the units."""
+    word, _, *more = state.split(" ")
+    lines = record.split("\n")[2].split(",")
+    parts = more[1].split(",") if len(more) > 1 else ["0:0:0"] * len(lines)
+    found = []
+    for line, part in zip(lines if word == "HELD" else (), parts, strict=False):
+        n, location, sku, quantity = line.split(" ")
+        units = int(quantity) - sum(map(int, part.split(":")))
+        if units:
+            found.append(((int(n), location, sku), units))
+    return found
 
 
 def stored_levels(db: redis.Redis) -> dict[Any, Any]:
@@ -64,27 +86,42 @@ def stored_holds(db: redis.Redis) -> dict[Any, Any]:
     return found
 
 
-def assert_journal_folds_to_state(db: redis.Redis) -> None:
+def assert_journal_folds_to_state(db: redis.Redis, partitions: int = 16) -> None:
     """Levels, holds and every index are what the journals say."""
-    levels, holds = fold(db)
+    levels, holds = fold(db, partitions)
     assert stored_levels(db) == levels
     # An ended hold goes after its retention time, without a movement.
     stored = stored_holds(db)
     assert stored == {id_: holds[id_] for id_ in stored}
     assert not [id_ for id_ in set(holds) - set(stored) if holds[id_][0].startswith("HELD")]
-    _assert_indexes(db, levels, stored)
+    _assert_indexes(db, levels, stored, partitions)
 
 
-def _assert_indexes(db: redis.Redis, levels: dict[Any, Any], holds: dict[Any, Any]) -> None:
+def _assert_indexes(
+    db: redis.Redis, levels: dict[Any, Any], holds: dict[Any, Any], partitions: int
+) -> None:
     held: dict[Any, int] = defaultdict(int)
     due: dict[Any, dict[str, int]] = defaultdict(dict)
+    home_due: dict[int, dict[str, int]] = defaultdict(dict)
+    ended: dict[int, set[str]] = defaultdict(set)
     for hold_id, (state, record) in holds.items():
         word, deadline, *_ = state.split(" ")
-        assert db.zscore(f"inv:{{{hold_id.split('-')[0]}}}:due", hold_id) is not None
-        for line in record.split("\n")[2].split(",") if word == "HELD" else ():
-            n, location, sku, quantity = line.split(" ")
-            held[int(n), location, sku] += int(quantity)
-            due[int(n), location, sku][hold_id] = int(deadline)
+        home = int(hold_id.split("-")[0])
+        if word == "HELD":
+            home_due[home][hold_id] = int(deadline)
+        else:
+            ended[home].add(hold_id)
+        reference = record.split("\n")[6]
+        if reference:
+            assert db.zscore(f"inv:{{{home}}}:refs", f"{reference}\0{hold_id}") == 0
+        for place, units in held_units(state, record):
+            held[place] += units
+            due[place][hold_id] = int(deadline)
+    for n in range(partitions):
+        assert dict(db.zrange(f"inv:{{{n}}}:due", 0, -1, withscores=True)) == home_due[n]
+        listed = db.lrange(f"inv:{{{n}}}:ended", 0, -1)
+        assert len(listed) == len(set(listed))
+        assert set(listed) == ended[n]
     skus: dict[Any, list[str]] = defaultdict(list)
     low: dict[Any, set[str]] = defaultdict(set)
     for (n, location, sku), level in levels.items():

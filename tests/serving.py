@@ -14,6 +14,7 @@ import redis
 from google.protobuf.duration_pb2 import Duration
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory.v1 import hold_service_pb2 as hold_pb
+from inventory.v1 import stock_change_reason_pb2 as reason_pb
 from inventory.v1 import stock_service_pb2 as stock_pb
 from inventory.v1.hold_service_pb2_grpc import HoldServiceStub
 from inventory.v1.line_pb2 import Line
@@ -85,7 +86,7 @@ class Running:
     def set_stock(self, on_hand: int, sku: str = "SKU1") -> None:
         line = stock_pb.SetStockLine(sku=sku, location="online", on_hand=on_hand)
         self.stock.SetStock(
-            stock_pb.SetStockRequest(lines=[line], reason=stock_pb.STOCK_CHANGE_REASON_COUNT)
+            stock_pb.SetStockRequest(lines=[line], reason=reason_pb.STOCK_CHANGE_REASON_COUNT)
         )
 
     def place(self, key: str, timeout: float = 10, ttl_s: int = 600) -> str:

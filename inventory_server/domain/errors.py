@@ -11,9 +11,12 @@ InventoryError
 │   └── HoldExpired
 ├── LinesRefused
 │   ├── InsufficientStock
+│   ├── QuantityExceedsHeld
+│   ├── LevelInUse
 │   ├── BelowHeld
 │   ├── TotalTooLarge
 │   └── OnHandMismatch
+├── LevelBusy
 ├── StoreUnavailable
 ├── OutcomeUnknown
 ├── StoreRewound
@@ -28,11 +31,18 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
 
+from inventory_server.domain.model import ITEM_MARK
+
 
 def iso_time(time_ms: int) -> str:
     """The time in ISO 8601, UTC, to the millisecond."""
     moment = datetime.fromtimestamp(time_ms / 1000, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _key_facts(key: str) -> dict[str, str]:
+    """The key as its caller knows it: an item of a batch may have added its place."""
+    return {"idempotency_key": key.partition(ITEM_MARK)[0]}
 
 
 class InventoryError(Exception):
@@ -64,7 +74,7 @@ class IdempotencyKeyReused(InventoryError):
 
     def __init__(self, key: str) -> None:
         super().__init__(
-            "the idempotency key was used before, for another request", {"idempotency_key": key}
+            "the idempotency key was used before, for another request", _key_facts(key)
         )
 
 
@@ -122,11 +132,21 @@ class HoldAlreadyReleased(HoldEnded):
 
 
 class HoldExpired(HoldEnded):
-    """The hold's deadline has passed."""
+    """The hold's deadline has passed.
+
+    `short`: what kept its units from being taken again, where that was tried.
+    """
 
     reason = "HOLD_EXPIRED"
     time_name = "expire_time"
     sentence = "the hold expired"
+
+    def __init__(self, hold_id: str, time_ms: int, short: InsufficientStock | None = None) -> None:
+        super().__init__(hold_id, time_ms)
+        self.short = short
+        if short is not None:
+            self.message += f"; {short.message}"
+            self.facts.update(short.facts)
 
 
 class LinesRefused(InventoryError):
@@ -157,6 +177,22 @@ class InsufficientStock(LinesRefused):
     sentence = "not enough stock"
 
 
+class QuantityExceedsHeld(LinesRefused):
+    """More is to be confirmed or released than the hold has left."""
+
+    reason = "QUANTITY_EXCEEDS_HELD"
+    numbers = ("requested", "held")
+    sentence = "the hold has less left"
+
+
+class LevelInUse(LinesRefused):
+    """A level to delete still has units."""
+
+    reason = "LEVEL_IN_USE"
+    numbers = ("on_hand", "held")
+    sentence = "the level still has units"
+
+
 class BelowHeld(LinesRefused):
     """A count would fall below what is held."""
 
@@ -181,6 +217,20 @@ class OnHandMismatch(LinesRefused):
     sentence = "the count is not the expected one"
 
 
+class LevelBusy(InventoryError):
+    """The level cannot be repaired in one step as things are."""
+
+    reason = "LEVEL_BUSY"
+
+    def __init__(self, sku: str, location: str, open_holds: int) -> None:
+        facts = {"sku": sku, "location": location, "open_holds": str(open_holds)}
+        super().__init__(
+            f"{location}/{sku} keeps changing, or has too many open holds to be repaired in one"
+            f" step ({open_holds})",
+            facts,
+        )
+
+
 class StoreUnavailable(InventoryError):
     """The store is out of reach; the change was certainly not made."""
 
@@ -195,7 +245,7 @@ class OutcomeUnknown(InventoryError):
     def __init__(self, key: str) -> None:
         super().__init__(
             "no answer came from the store: repeat the call with the same idempotency key",
-            {"idempotency_key": key},
+            _key_facts(key),
         )
 
 

@@ -14,6 +14,11 @@ MAX_HOLD_LINES: Final = 100
 MAX_STOCK_LINES: Final = 500
 """Lines a SetStock or AdjustStock, rows an import chunk, lines a CheckAvailability."""
 MAX_CHECK_LINES: Final = 500
+MAX_TRANSFER_LINES: Final = 250
+"""Lines a TransferStock; each touches two levels."""
+MAX_BATCH_ITEMS: Final = 500
+MAX_BATCH_LINES: Final = 1000
+"""Lines of all items of a batch of holds together."""
 
 # Reads
 MAX_BATCH_SKUS: Final = 500
@@ -21,12 +26,14 @@ MAX_LOCATIONS: Final = 100
 """Locations named in one read."""
 MAX_BATCH_LEVELS: Final = 50_000
 """SKUs times locations of one BatchGetStock."""
+HOLDS_A_SCRIPT: Final = 100
 LEVELS_A_SCRIPT: Final = 250
 """Levels that one read script looks at, so that no script keeps Redis for long."""
 DEFAULT_PAGE_SIZE: Final = 50
 MAX_PAGE_SIZE: Final = 1000
 MAX_PAGE_SCAN: Final = 2000
-"""Levels that one page looks at."""
+"""Levels, holds or movements that one page looks at."""
+MOVEMENTS_A_READ: Final = 100
 
 # Text
 MAX_SKU_LENGTH: Final = 64

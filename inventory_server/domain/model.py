@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -86,6 +87,10 @@ class Hold(NamedTuple):
     actor: str
 
 
+ITEM_MARK = "\0"
+"""Stands between a call's key and the place of an item of its batch; in no caller's key."""
+
+
 class Origin:
     """Who asks, under which idempotency key, and until when an answer is of use.
 
@@ -104,6 +109,12 @@ class Origin:
         self.key_is_minted = key_is_minted
         self.deadline = deadline
 
+    def of_item(self, number: int, key: str) -> Origin:
+        """The origin of an item of this call's batch: under its own key, or this call's."""
+        is_minted = self.key_is_minted and not key
+        key = key or f"{self.key}{ITEM_MARK}{number}"
+        return Origin(self.caller, self.actor, key, is_minted, self.deadline)
+
     def until(self, deadline: float) -> Origin:
         """The same with another deadline."""
         return Origin(self.caller, self.actor, self.key, self.key_is_minted, deadline)
@@ -117,13 +128,94 @@ class Change(NamedTuple):
     replayed: bool
 
 
+class Movement(NamedTuple):
+    """One change, as the journal has it. `level` is None where only the hold changed, or
+    where the level was deleted; `actor` is empty for an anonymous one.
+    """
+
+    partition: int
+    seq: int
+    movement_id: str
+    kind: str
+    time_ms: int
+    actor: str
+    reason: str
+    note: str
+    reference: str
+    location: str
+    sku: str
+    on_hand_delta: int
+    held_delta: int
+    level: Level | None
+    hold_id: str
+
+
+class MovementFilter(NamedTuple):
+    """Which movements are wanted; what is empty or None lets all through."""
+
+    location: str = ""
+    sku: str = ""
+    hold_id: str = ""
+    reference: str = ""
+    actor: str | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+
+    def takes(self, movement: Movement) -> bool:
+        """Whether this one is wanted; its time is not looked at."""
+        return (
+            self.location in ("", movement.location)
+            and self.sku in ("", movement.sku)
+            and self.hold_id in ("", movement.hold_id)
+            and self.reference in ("", movement.reference)
+            and self.actor in (None, movement.actor)
+        )
+
+
+class PlaceRequest(NamedTuple):
+    """What PlaceHold is asked; `ttl_ms` None means the default."""
+
+    lines: Sequence[Line]
+    ttl_ms: int | None = None
+    reference: str = ""
+    note: str = ""
+    allow_partial: bool = False
+
+
+class ConfirmRequest(NamedTuple):
+    """What ConfirmHold is asked; no lines means all that is held."""
+
+    hold_id: str
+    lines: Sequence[Line] = ()
+    keep_rest: bool = False
+    rehold_if_expired: bool = False
+
+
+class ReleaseRequest(NamedTuple):
+    """What ReleaseHold is asked; no lines means all that is held."""
+
+    hold_id: str
+    lines: Sequence[Line] = ()
+
+
+class Shortage(NamedTuple):
+    """A level that gave a hold less than was asked of it."""
+
+    sku: str
+    location: str
+    requested: int
+    held: int
+
+
 class HoldChange(NamedTuple):
-    """The same for a verb on a hold."""
+    """The same for a verb on a hold; `reheld`: it had expired and was taken again."""
 
     hold: Hold
     levels: tuple[Level, ...]
     cursor: str
     replayed: bool
+    reheld: bool = False
+    shortages: tuple[Shortage, ...] = ()
 
 
 class LineAvailability(NamedTuple):

@@ -21,6 +21,9 @@ is_metadata_text = _METADATA_TEXT.fullmatch
 has_control = _CONTROL.search
 
 SKU_FORM = f"1 to {limits.MAX_SKU_LENGTH} of A-Z a-z 0-9 . _ - / + #"
+ANONYMOUS = "anonymous"
+"""The name of an actor that gave none; stored as the empty string."""
+KEY_FORM = f"1 to {limits.MAX_KEY_LENGTH} visible ASCII characters"
 LOCATION_FORM = f"'online', or 'store:' and 1 to {limits.MAX_STORE_LENGTH} of A-Z a-z 0-9 . _ -"
 
 

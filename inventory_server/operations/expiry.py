@@ -17,7 +17,7 @@ from inventory_server.domain.errors import InventoryError, StoreRewound
 from inventory_server.stores.hold_store import HoldStore
 from inventory_server.stores.keys import Keyspace
 from inventory_server.stores.outcomes import Due
-from inventory_server.stores.redis_store import ScriptError
+from inventory_server.stores.script_errors import ScriptError
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Expiry:
         for location, sku in due.levels:
             key, more = self._keys.level_due(location, sku), True
             while more:
-                expired, _, more = await self._holds.expire(key, deadline)
+                expired, more = await self._holds.expire(key, deadline)
                 total += expired
         return total
 
@@ -91,19 +91,31 @@ class Sweeper:
         self._stopping.set()
 
     async def sweep(self) -> int:
-        """Expires and removes everything that is due now; answers how many holds expired."""
+        """Expires everything that is due now, and removes the ended holds whose retention
+        time is over; answers how many holds expired.
+        """
         loop = asyncio.get_running_loop()
         lags = await self._holds.read_due(loop.time() + self.TIMEOUT_S)
         total = 0
         for number, lag_ms in enumerate(lags):
-            more = lag_ms >= 0
-            while more and not self._stopping.is_set():
-                deadline = loop.time() + self.TIMEOUT_S
-                try:
-                    expired, _, more = await self._holds.expire(self._keys.due(number), deadline)
-                except (ScriptError, StoreRewound) as error:
-                    # One that is damaged must not keep the other partitions waiting.
-                    log.error("the sweep of partition %d failed: %s", number, error)
-                    break
-                total += expired
+            try:
+                if lag_ms >= 0:
+                    total += await self._expire(number)
+                await self._remove(number)
+            except (ScriptError, StoreRewound) as error:
+                # One that is damaged must not keep the other partitions waiting.
+                log.error("the sweep of partition %d failed: %s", number, error)
         return total
+
+    async def _expire(self, number: int) -> int:
+        loop, total, more = asyncio.get_running_loop(), 0, True
+        while more and not self._stopping.is_set():
+            deadline = loop.time() + self.TIMEOUT_S
+            expired, more = await self._holds.expire(self._keys.due(number), deadline)
+            total += expired
+        return total
+
+    async def _remove(self, number: int) -> None:
+        loop, more = asyncio.get_running_loop(), True
+        while more and not self._stopping.is_set():
+            _, more = await self._holds.remove(number, loop.time() + self.TIMEOUT_S)

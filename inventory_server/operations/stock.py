@@ -75,9 +75,13 @@ class StockOperations:
         note: str,
         reference: str,
         force: bool,
+        validate_only: bool,
         origin: Origin,
     ) -> Change:
-        """Sets counts, all or none; each level stands in one line."""
+        """Sets counts, all or none; each level stands in one line.
+
+        With `validate_only` it answers what would become, and changes nothing.
+        """
         ordered = sorted(lines, key=lambda line: (line.location, line.sku))
         print_ = fingerprint(
             "SetStock", *map(_count_text, ordered), reason, note, reference, repr(force)
@@ -89,6 +93,7 @@ class StockOperations:
                 note=note,
                 reference=reference,
                 force=force,
+                validate_only=validate_only,
                 fingerprint=print_,
                 origin=origin,
             ),
@@ -96,9 +101,16 @@ class StockOperations:
         )
 
     async def adjust(
-        self, lines: Sequence[Line], *, reason: str, note: str, reference: str, origin: Origin
+        self,
+        lines: Sequence[Line],
+        *,
+        reason: str,
+        note: str,
+        reference: str,
+        validate_only: bool,
+        origin: Origin,
     ) -> Change:
-        """Changes counts by deltas, all or none."""
+        """Changes counts by deltas, all or none; `validate_only` as of `set`."""
         summed = sum_lines(lines)
         print_ = fingerprint("AdjustStock", *map(line_text, summed), reason, note, reference)
         return await self._expiry.settled(
@@ -107,6 +119,7 @@ class StockOperations:
                 reason=reason,
                 note=note,
                 reference=reference,
+                validate_only=validate_only,
                 fingerprint=print_,
                 origin=origin,
             ),
@@ -121,6 +134,37 @@ class StockOperations:
             lambda: self._stock.sell(
                 summed, reference=reference, fingerprint=print_, origin=origin
             ),
+            origin.deadline,
+        )
+
+    async def transfer(
+        self,
+        lines: Sequence[tuple[str, int]],
+        *,
+        from_location: str,
+        to_location: str,
+        reference: str,
+        origin: Origin,
+    ) -> Change:
+        """Moves units, (sku, quantity) each, from one location to another, all or none."""
+        deltas = sum_lines(
+            [Line(sku, from_location, -quantity) for sku, quantity in lines]
+            + [Line(sku, to_location, quantity) for sku, quantity in lines]
+        )
+        print_ = fingerprint("TransferStock", *map(line_text, deltas), reference)
+        return await self._expiry.settled(
+            lambda: self._stock.transfer(
+                deltas, reference=reference, fingerprint=print_, origin=origin
+            ),
+            origin.deadline,
+        )
+
+    async def delete(self, levels: Sequence[Line], *, origin: Origin) -> Change:
+        """Deletes empty levels, all or none; answers them as they were."""
+        ordered = sorted(levels, key=lambda line: (line.location, line.sku))
+        print_ = fingerprint("DeleteStockLevels", *map(line_text, ordered))
+        return await self._expiry.settled(
+            lambda: self._stock.delete(ordered, fingerprint=print_, origin=origin),
             origin.deadline,
         )
 

@@ -2,32 +2,34 @@
 --[[ adjust_stock — Changes counts by signed deltas, all lines or none.
   KEYS  1 idempotency record  2.. the scope (include/scope.lua)
   ARGV  1 now_ms ("" = TIME)  2 op  3 fingerprint  4 actor  5 reference  6 note
-        7 reason  8 retention_ms  9 max_total  10 scope counts
-        11.. the scope, each line with its delta
+        7 reason  8 retention_ms  9 max_total  10 validate_only ("1" or "")
+        11 scope counts  12.. the scope, each line with its delta
   Returns, first match wins
-    rewound          number epoch seq         the store went back in time
+    rewound          number epoch seq store_id   the store went back in time
     replay           outcome                  the same request, seen before
     key_reused                                the key of another request
     level_not_found  number...                lines whose level is not there
     total_too_large  (number requested on_hand)...
     due              number...                lines with holds to be expired first
     below_held       (number requested held)...   requested: the count asked for
+    valid            levels                   validate_only: as they would become
     ok               outcome                  "at_ms epoch n:seq,... levels"
   Cost  O(lines). Writes nothing unless it returns ok. ]]
--- include: now.lua
+-- include: arguments.lua
 -- include: level.lua
 -- include: journal.lua
 -- include: scope.lua
 -- include: stock_verb.lua
-local now, max_total = read_now(ARGV[1]), tonumber(ARGV[9])
+check_origin(ARGV[2], ARGV[3])
+local now, retention_ms, max_total = read_now(ARGV[1]), whole(ARGV[8], 1), whole(ARGV[9], 1)
 local by = {
   op = ARGV[2], actor = ARGV[4], reference = ARGV[5], note = ARGV[6], reason = ARGV[7],
   at = format('%d', now),
 }
-local scope, refusal = read_scope(2, 11, ARGV[10], 1)
+local scope, refusal = read_scope(2, 12, ARGV[11], 1, -max_total)
 if refusal then return refusal end
 local known = answer_known(KEYS[1], ARGV[3])
-if known then return known end
+if known and ARGV[10] == '' then return known end
 local missing = missing_lines(scope.lines)
 if #missing > 0 then return { 'level_not_found', unpack(missing) } end
 
@@ -45,7 +47,8 @@ end
 if #large > 1 then return large end
 if #short > 0 then return refuse('below_held', scope.lines, short, facts, now) end
 check_indexes(scope)
+if ARGV[10] == '1' then return { 'valid', preview(scope.lines, deltas) } end
 
 -- COMMIT
 local levels = write_lines(scope.lines, 'ADJUST', by, deltas)
-return keep_outcome(scope, KEYS[1], ARGV[3], by, levels, ARGV[8])
+return keep_outcome(scope, KEYS[1], ARGV[3], by, levels, retention_ms)

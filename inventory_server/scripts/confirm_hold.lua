@@ -1,46 +1,60 @@
 #!lua flags=allow-oom
---[[ confirm_hold — Turns a hold's units into sold ones.
-  KEYS  1 hold  2 due (home)
+--[[ confirm_hold — Turns a hold's units into sold ones: all that are held, or
+  some, and then the rest is released or kept.
+  KEYS  1 hold  2 due (home)  3 ended (home)
   ARGV  1 now_ms ("" = TIME)  2 op  3 fingerprint  4 actor  5 hold_id
-        6 retention_ms  7 guards ("store_id", and " n=epoch:seen_seq" of each)
+        6 guards ("store_id", and " n=epoch:seen_seq" of each)
+        7 lines ("location sku quantity,..."; "" = all)  8 keep_rest ("1" or "")
   Returns, first match wins
-    rewound             number epoch seq id   the store went back in time
+    rewound             number epoch seq store_id   the store went back in time
     hold_not_found
     key_reused                                the key of another request
-    replay              record state outcome  this request, or this end, seen before
-    hold_ended          state                 released, or past its deadline
+    replay              record state outcome verb   this request, or this end, seen before
+    hold_ended          state                 ended otherwise, or past its deadline
+    exceeds_held        (number held)...      more than the hold has left; asked lines
     short_on_hand       record (number requested available on_hand backorder_limit)...
-    ok                  record state outcome  outcome: "at_ms epoch n:seq,... levels"
+    ok                  record state outcome verb   outcome: "at_ms epoch n:seq,... levels"
   Cost  O(lines). Writes nothing unless it returns ok. ]]
--- include: now.lua
+-- include: arguments.lua
 -- include: level.lua
 -- include: journal.lua
 -- include: hold.lua
 -- include: hold_verb.lua
-local now, opened = read_now(ARGV[1]), {}
-local refusal = open_partitions({ { number = home_of(ARGV[5]) } }, ARGV[7], opened)
+-- include: verb_memory.lua
+-- include: asked_units.lua
+check_origin(ARGV[2], ARGV[3])
+local now, asked, keeps_rest, opened = read_now(ARGV[1]), ARGV[7], ARGV[8] == '1', {}
+local verb = asked == '' and 'CONFIRM' or 'CONFIRM_SOME'
+local refusal = open_partitions({ { number = home_of(ARGV[5]) } }, ARGV[6], opened)
 if refusal then return refusal end
 local hold = read_hold(KEYS[1], ARGV[5])
-local answer = answer_without_change(hold, 'CONFIRM', 'CONFIRMED', ARGV[2], ARGV[3], now)
+local again = asked == '' and { CONFIRM = true, REHOLD = true } or { CONFIRM_SOME = 'same' }
+local answer = answer_without_change(hold, again, ARGV[2], ARGV[3], now)
 if answer then return answer end
 local lines = read_lines(hold, {})
-refusal = open_partitions(lines, ARGV[7], opened)
-if refusal then return refusal end
-redis.call('ZCARD', KEYS[2])
+local excess = ask_units(lines, asked)
+if #excess > 0 then return { 'exceeds_held', unpack(excess) } end
 local short = { 'short_on_hand', hold.record }
 for i, line in ipairs(lines) do
   local level = line.level
-  if level.on_hand - line.quantity < -level.backorder_limit then
-    local facts = { i, line.quantity, available(level), level.on_hand, level.backorder_limit }
+  if line.asked > 0 and level.on_hand - line.asked < -level.backorder_limit then
+    local facts = { i, line.asked, available(level), level.on_hand, level.backorder_limit }
     for _, fact in ipairs(facts) do short[#short + 1] = fact end
   end
 end
 if #short > 2 then return short end
+for _, line in ipairs(lines) do
+  plan_units(line, line.asked, keeps_rest and 0 or line.held - line.asked, 0)
+end
+refusal = open_partitions(lines, ARGV[6], opened)
+if refusal then return refusal end
+redis.call('ZCARD', KEYS[2])
+redis.call('LLEN', KEYS[3])
 local by = new_reason(hold, ARGV[2], ARGV[4], now)
+hold.state = judge_state(lines, hold.deadline, now)
 
 -- COMMIT
-hold.state = format('CONFIRMED %d %s', hold.deadline, by.at)
-local levels = end_lines(hold, lines, opened, 'CONFIRM', by, true)
-local outcome = remember_verb(hold, 'CONFIRM', ARGV[3], by, opened, levels)
-redis.call('ZADD', KEYS[2], format('%d', now + tonumber(ARGV[6])), hold.id)
-return { 'ok', hold.record, hold.state, outcome }
+local levels = end_units(hold, lines, opened, by)
+local outcome = remember_verb(hold, verb, ARGV[3], by, opened, levels)
+end_hold(hold, KEYS[2], KEYS[3])
+return { 'ok', hold.record, hold.state, outcome, verb }

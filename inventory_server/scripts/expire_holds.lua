@@ -1,63 +1,57 @@
 #!lua flags=allow-oom
---[[ expire_holds — Takes back the units of holds whose deadline has passed, and
-  removes ended holds whose retention time is over.
+--[[ expire_holds — Takes back the units of holds whose deadline has passed.
   KEYS  1 where to look: a partition's due, or a level's
-  ARGV  1 now_ms ("" = TIME)  2 retention_ms  3 max_holds  4 max_lines
-        5 guards ("store_id", and " n=epoch:seen_seq" of each)
+  ARGV  1 now_ms ("" = TIME)  2 max_holds  3 max_lines
+        4 guards ("store_id", and " n=epoch:seen_seq" of each)
   Returns
     rewound  number epoch seq store_id        the store went back in time
-    ok       expired removed more places      more: 1 where something is still due
+    ok       expired more places              more: 1 where something is still due
   Cost  O(max_lines), at least one hold. May run anywhere, any number of times. ]]
--- include: now.lua
+-- include: arguments.lua
 -- include: level.lua
 -- include: journal.lua
 -- include: hold.lua
 -- include: hold_verb.lua
-local now, max_lines = read_now(ARGV[1]), tonumber(ARGV[4])
-local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[3])
-local expired, removed, early, levels, opened, line_count, taken = {}, {}, {}, {}, {}, 0, 0
+check_text()
+local now, max_holds, max_lines = read_now(ARGV[1]), whole(ARGV[2], 1), whole(ARGV[3], 1)
+if not match(ARGV[4], '^%w+ ') then error('not guards: ' .. ARGV[4]) end
+local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, max_holds)
+local expired, gone, early, levels, opened, line_count, taken = {}, {}, {}, {}, {}, 0, 0
 for _, id in ipairs(ids) do
-  local home = home_of(id)
-  local due, refs = partition_key(home, 'due'), partition_key(home, 'refs')
-  redis.call('ZCARD', due)
-  redis.call('ZCARD', refs)
-  local hold = read_hold(partition_key(home, 'hold:' .. id), id)
+  local hold = read_hold(partition_key(home_of(id), 'hold:' .. id), id)
   if hold and hold.word == 'HELD' and hold.deadline > now then
     early[#early + 1] = hold
   elseif hold and hold.word == 'HELD' then
     local _, commas = string.gsub(packed_lines(hold), ',', ',')
     line_count = line_count + commas + 1
     if taken > 0 and line_count > max_lines then break end
-    hold.lines, hold.due = read_lines(hold, levels), due
-    local refusal = open_partitions(hold.lines, ARGV[5], opened)
+    hold.lines = read_lines(hold, levels)
+    for _, line in ipairs(hold.lines) do plan_units(line, 0, 0, line.held) end
+    local refusal = open_partitions({ { number = hold.home } }, ARGV[4], opened)
+      or open_partitions(hold.lines, ARGV[4], opened)
     if refusal then return refusal end
+    hold.due, hold.ended = partition_key(hold.home, 'due'), partition_key(hold.home, 'ended')
+    redis.call('ZCARD', hold.due)
+    redis.call('LLEN', hold.ended)
+    hold.state = judge_state(hold.lines, hold.deadline, hold.deadline)
     expired[#expired + 1] = hold
   else
-    removed[#removed + 1] = { id = id, due = due, refs = refs, hold = hold }
+    gone[#gone + 1] = id
   end
   taken = taken + 1
 end
 
 -- COMMIT
 for _, hold in ipairs(expired) do
-  local by = new_reason(hold, 'expire-' .. hold.id, 'sweeper', now)
-  hold.state = format('EXPIRED %d %d', hold.deadline, hold.deadline)
-  end_lines(hold, hold.lines, opened, 'EXPIRE', by, false)
+  end_units(hold, hold.lines, opened, new_reason(hold, 'expire-' .. hold.id, 'sweeper', now))
   write_hold(hold)
-  redis.call('ZADD', hold.due, format('%d', hold.deadline + tonumber(ARGV[2])), hold.id)
+  end_hold(hold, hold.due, hold.ended)
 end
 local places = close_partitions(opened)
 -- The record decides: an index that says otherwise is put right.
 for _, hold in ipairs(early) do
   redis.call('ZADD', KEYS[1], format('%d', hold.deadline), hold.id)
 end
-for _, entry in ipairs(removed) do
-  redis.call('ZREM', KEYS[1], entry.id)
-  if entry.hold and KEYS[1] == entry.due then
-    redis.call('DEL', entry.hold.key)
-    local reference = reference_of(entry.hold)
-    if reference ~= '' then redis.call('ZREM', entry.refs, reference .. '\0' .. entry.id) end
-  end
-end
-local more = taken < #ids or #ids == tonumber(ARGV[3])
-return { 'ok', #expired, #removed, more and 1 or 0, places }
+for _, id in ipairs(gone) do redis.call('ZREM', KEYS[1], id) end
+local more = taken < #ids or #ids == max_holds
+return { 'ok', #expired, more and 1 or 0, places }

@@ -7,7 +7,7 @@
         6 mode (SET or ADD)  7 retention_ms  8 max_total  9 first_row  10 next_row
         11 scope counts  12.. the scope, each line with its quantity
   Returns, first match wins
-    rewound     number epoch seq store_id     the store went back in time
+    rewound     number epoch seq store_id   the store went back in time
     replay      outcome                       the same chunk, seen before
     key_reused                                the key and row of another chunk
     row_taken   next_row                      the row went in with another chunk
@@ -16,22 +16,25 @@
                 refusals: "-", or number:status:requested:fact, with "," between;
                 status below_held (fact: held) or total_too_large (fact: on_hand)
   Cost  O(lines). Writes nothing unless it returns ok. ]]
--- include: now.lua
+-- include: arguments.lua
 -- include: level.lua
 -- include: journal.lua
 -- include: scope.lua
 -- include: stock_verb.lua
-local now, max_total, adds = read_now(ARGV[1]), tonumber(ARGV[8]), ARGV[6] == 'ADD'
+check_origin(ARGV[2], ARGV[3])
+local now, max_total, adds = read_now(ARGV[1]), whole(ARGV[8], 1), ARGV[6] == 'ADD'
+local retention_ms, first_row, next_row = whole(ARGV[7], 1), whole(ARGV[9], 1), whole(ARGV[10], 2)
+if not adds and ARGV[6] ~= 'SET' then error('not a mode: ' .. ARGV[6]) end
 local by = {
   op = ARGV[2], actor = ARGV[4], reference = ARGV[5], note = '', reason = '',
   at = format('%d', now),
 }
-local scope, refusal = read_scope(3, 12, ARGV[11], 1, true)
+local scope, refusal = read_scope(3, 12, ARGV[11], 1, 0, true)
 if refusal then return refusal end
 local known = answer_known(KEYS[1], ARGV[3])
 if known then return known end
 local progress = tonumber(redis.call('GET', KEYS[2]) or 0)
-if tonumber(ARGV[9]) < progress then return { 'row_taken', progress } end
+if first_row < progress then return { 'row_taken', progress } end
 
 local good, deltas, short, refusals = {}, {}, {}, {}
 for i, line in ipairs(scope.lines) do
@@ -55,6 +58,6 @@ check_indexes(scope)
 
 -- COMMIT
 write_lines(good, 'IMPORT', by, deltas)
-redis.call('SET', KEYS[2], ARGV[10], 'PX', ARGV[7])
+redis.call('SET', KEYS[2], next_row, 'PX', retention_ms)
 local refused = #refusals > 0 and table.concat(refusals, ',') or '-'
-return keep_outcome(scope, KEYS[1], ARGV[3], by, refused, ARGV[7])
+return keep_outcome(scope, KEYS[1], ARGV[3], by, refused, retention_ms)

@@ -5,7 +5,7 @@
   Returns
     ok   lag_ms...                            in the order of KEYS; -1 where nothing is due
   Cost  O(partitions). Writes nothing. ]]
--- include: now.lua
+-- include: arguments.lua
 local now, answer = read_now(ARGV[1]), { 'ok' }
 for i, key in ipairs(KEYS) do
   local earliest = tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])

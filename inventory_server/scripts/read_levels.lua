@@ -6,7 +6,7 @@
     due  number...                            levels with holds to be expired first
     ok   now_ms (level earliest_deadline_ms)...   "" where there is none
   Cost  O(levels). Writes nothing. ]]
--- include: now.lua
+-- include: arguments.lua
 local now, due = read_now(ARGV[1]), { 'due' }
 local answer = { 'ok', now }
 for i = 1, #KEYS, 2 do

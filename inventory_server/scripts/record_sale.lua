@@ -5,7 +5,7 @@
         6 retention_ms  7 scope counts
         8.. the scope, each line with its quantity
   Returns, first match wins
-    rewound             number epoch seq id   the store went back in time
+    rewound             number epoch seq store_id   the store went back in time
     replay              outcome               the same request, seen before
     key_reused                                the key of another request
     level_not_found     number...             lines whose level is not there
@@ -13,17 +13,18 @@
     insufficient_stock  (number requested available backorder_limit)...
     ok                  outcome               "at_ms epoch n:seq,... levels"
   Cost  O(lines). Writes nothing unless it returns ok. ]]
--- include: now.lua
+-- include: arguments.lua
 -- include: level.lua
 -- include: journal.lua
 -- include: scope.lua
 -- include: stock_verb.lua
-local now = read_now(ARGV[1])
+check_origin(ARGV[2], ARGV[3])
+local now, retention_ms = read_now(ARGV[1]), whole(ARGV[6], 1)
 local by = {
   op = ARGV[2], actor = ARGV[4], reference = ARGV[5], note = '', reason = '',
   at = format('%d', now),
 }
-local scope, refusal = read_scope(2, 8, ARGV[7], 1)
+local scope, refusal = read_scope(2, 8, ARGV[7], 1, 1)
 if refusal then return refusal end
 local known = answer_known(KEYS[1], ARGV[3])
 if known then return known end
@@ -44,4 +45,4 @@ check_indexes(scope)
 
 -- COMMIT
 local levels = write_lines(scope.lines, 'SALE', by, deltas)
-return keep_outcome(scope, KEYS[1], ARGV[3], by, levels, ARGV[6])
+return keep_outcome(scope, KEYS[1], ARGV[3], by, levels, retention_ms)

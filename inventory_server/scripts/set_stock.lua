@@ -2,31 +2,33 @@
 --[[ set_stock — Sets absolute counts, all lines or none; makes missing levels.
   KEYS  1 idempotency record  2.. the scope (include/scope.lua)
   ARGV  1 now_ms ("" = TIME)  2 op  3 fingerprint  4 actor  5 reference  6 note
-        7 reason  8 retention_ms  9 force ("1" or "")  10 scope counts
-        11.. the scope, each line with its on_hand and expected_on_hand ("" = any)
+        7 reason  8 retention_ms  9 force ("1" or "")  10 validate_only ("1" or "")
+        11 scope counts  12.. the scope, each line with its on_hand and expected_on_hand ("" = any)
   Returns, first match wins
-    rewound           number epoch seq        the store went back in time
+    rewound           number epoch seq store_id   the store went back in time
     replay            outcome                 the same request, seen before
     key_reused                                the key of another request
     on_hand_mismatch  (number expected on_hand)...
     due               number...               lines with holds to be expired first
     below_held        (number requested held)...
+    valid             levels                  validate_only: as they would become
     ok                outcome                 "at_ms epoch n:seq,... levels"
   Cost  O(lines). Writes nothing unless it returns ok. ]]
--- include: now.lua
+-- include: arguments.lua
 -- include: level.lua
 -- include: journal.lua
 -- include: scope.lua
 -- include: stock_verb.lua
-local now = read_now(ARGV[1])
+check_origin(ARGV[2], ARGV[3])
+local now, retention_ms = read_now(ARGV[1]), whole(ARGV[8], 1)
 local by = {
   op = ARGV[2], actor = ARGV[4], reference = ARGV[5], note = ARGV[6], reason = ARGV[7],
   at = format('%d', now),
 }
-local scope, refusal = read_scope(2, 11, ARGV[10], 2, true)
+local scope, refusal = read_scope(2, 12, ARGV[11], 2, 0, true)
 if refusal then return refusal end
 local known = answer_known(KEYS[1], ARGV[3])
-if known then return known end
+if known and ARGV[10] == '' then return known end
 
 local mismatch, short, facts, deltas = { 'on_hand_mismatch' }, {}, {}, {}
 for i, line in ipairs(scope.lines) do
@@ -44,7 +46,8 @@ end
 if #mismatch > 1 then return mismatch end
 if #short > 0 then return refuse('below_held', scope.lines, short, facts, now) end
 check_indexes(scope)
+if ARGV[10] == '1' then return { 'valid', preview(scope.lines, deltas) } end
 
 -- COMMIT
 local levels = write_lines(scope.lines, 'SET', by, deltas)
-return keep_outcome(scope, KEYS[1], ARGV[3], by, levels, ARGV[8])
+return keep_outcome(scope, KEYS[1], ARGV[3], by, levels, retention_ms)

@@ -4,34 +4,28 @@ from __future__ import annotations
 
 from inventory.v1 import hold_service_pb2 as pb
 
-from inventory_server.domain.limits import (
-    MAX_HOLD_LINES,
-    MAX_NOTE_LENGTH,
-    MAX_REFERENCE_LENGTH,
-)
-from inventory_server.operations.holds import HoldOperations
+from inventory_server.domain.model import PlaceRequest
+from inventory_server.operations.hold_batches import HoldBatches
+from inventory_server.operations.holds import HoldFilter, HoldOperations
 from inventory_server.servicers import requests, responses
+from inventory_server.servicers.paging import make_page_token, read_page_size, read_page_token
 from inventory_server.servicers.rpc_call import RpcCall
 
 
 class HoldServicer:
     """The RPCs of HoldService, by their names in the proto."""
 
-    def __init__(self, holds: HoldOperations, *, max_ttl_ms: int) -> None:
+    def __init__(
+        self, holds: HoldOperations, batches: HoldBatches, *, max_lines: int, max_ttl_ms: int
+    ) -> None:
         self._holds = holds
+        self._batches = batches
+        self._max_lines = max_lines
         self._max_ttl_ms = max_ttl_ms
 
     async def PlaceHold(self, request: pb.PlaceHoldRequest, call: RpcCall) -> pb.PlaceHoldResponse:
-        """Holds every line, or none of them."""
-        lines = requests.read_lines(request.lines, MAX_HOLD_LINES)
-        has_ttl = request.HasField("ttl")
-        change = await self._holds.place(
-            lines,
-            ttl_ms=requests.read_ttl_ms(request.ttl, self._max_ttl_ms) if has_ttl else None,
-            reference=requests.read_text("reference", request.reference, MAX_REFERENCE_LENGTH),
-            note=requests.read_text("note", request.note, MAX_NOTE_LENGTH),
-            origin=call,
-        )
+        """Holds every line, or none of them; or what there is."""
+        change = await self._holds.place(self._read_place(request), call)
         call.replayed = change.replayed
         response = pb.PlaceHoldResponse()
         responses.put_hold_change(response, change)
@@ -45,12 +39,33 @@ class HoldServicer:
         responses.put_hold(response.hold, hold)
         return response
 
+    async def ListHolds(self, request: pb.ListHoldsRequest, call: RpcCall) -> pb.ListHoldsResponse:
+        """Lists the holds of a reference, or the open ones of a level."""
+        reference, sku, location = requests.read_holds_of(request)
+        wanted = HoldFilter(
+            requests.read_hold_state(request.state), requests.read_actor(request.actor)
+        )
+        query = ("ListHolds", reference, sku, location, *map(str, wanted))
+        after = read_page_token(request.page_token, *query)
+        count = read_page_size(request.page_size)
+        if reference:
+            page = await self._holds.list_of_reference(
+                reference, wanted, after=after, count=count, deadline=call.deadline
+            )
+        else:
+            page = await self._holds.list_of_level(
+                sku, location, wanted, after=after, count=count, deadline=call.deadline
+            )
+        response = pb.ListHoldsResponse(next_page_token=make_page_token(page.last, *query))
+        for hold in page.holds:
+            responses.put_hold(response.holds.add(), hold)
+        return response
+
     async def ConfirmHold(
         self, request: pb.ConfirmHoldRequest, call: RpcCall
     ) -> pb.ConfirmHoldResponse:
-        """Turns the held units into sold ones."""
-        hold_id = requests.read_hold_id(request.hold_id)
-        change = await self._holds.confirm(hold_id, call)
+        """Turns held units into sold ones."""
+        change = await self._holds.confirm(requests.read_confirm(request, self._max_lines), call)
         call.replayed = change.replayed
         response = pb.ConfirmHoldResponse()
         responses.put_hold_change(response, change)
@@ -59,9 +74,8 @@ class HoldServicer:
     async def ReleaseHold(
         self, request: pb.ReleaseHoldRequest, call: RpcCall
     ) -> pb.ReleaseHoldResponse:
-        """Gives the held units back."""
-        hold_id = requests.read_hold_id(request.hold_id)
-        change = await self._holds.release(hold_id, call)
+        """Gives held units back."""
+        change = await self._holds.release(requests.read_release(request, self._max_lines), call)
         call.replayed = change.replayed
         response = pb.ReleaseHoldResponse()
         responses.put_hold_change(response, change)
@@ -78,3 +92,37 @@ class HoldServicer:
         response = pb.ExtendHoldResponse(cursor=change.cursor)
         responses.put_hold(response.hold, change.hold)
         return response
+
+    async def BatchPlaceHolds(
+        self, request: pb.BatchPlaceHoldsRequest, call: RpcCall
+    ) -> pb.BatchPlaceHoldsResponse:
+        """Places a hold an item."""
+        items = requests.read_items(request.items, self._read_place, call)
+        response = pb.BatchPlaceHoldsResponse()
+        responses.put_results(response.results, await self._batches.place(items), call)
+        return response
+
+    async def BatchConfirmHolds(
+        self, request: pb.BatchConfirmHoldsRequest, call: RpcCall
+    ) -> pb.BatchConfirmHoldsResponse:
+        """Confirms a hold an item."""
+        items = requests.read_items(
+            request.items, lambda item: requests.read_confirm(item, self._max_lines), call
+        )
+        response = pb.BatchConfirmHoldsResponse()
+        responses.put_results(response.results, await self._batches.confirm(items), call)
+        return response
+
+    async def BatchReleaseHolds(
+        self, request: pb.BatchReleaseHoldsRequest, call: RpcCall
+    ) -> pb.BatchReleaseHoldsResponse:
+        """Releases a hold an item."""
+        items = requests.read_items(
+            request.items, lambda item: requests.read_release(item, self._max_lines), call
+        )
+        response = pb.BatchReleaseHoldsResponse()
+        responses.put_results(response.results, await self._batches.release(items), call)
+        return response
+
+    def _read_place(self, request: pb.PlaceHoldRequest) -> PlaceRequest:
+        return requests.read_place(request, self._max_lines, self._max_ttl_ms)

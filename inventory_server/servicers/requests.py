@@ -1,35 +1,47 @@
-"""Requests to domain values: the only place for it. Bad requests stop here."""
+"""Requests to domain values: what the services share, and the requests of HoldService.
+
+Bad requests stop here, and in stock_requests.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
-from inventory.v1 import stock_level_pb2 as level_pb
-from inventory.v1 import stock_service_pb2 as stock_pb
+from inventory.v1 import hold_service_pb2 as hold_pb
 from inventory.v1.line_pb2 import Line as LineMessage
 
 from inventory_server.domain import limits
-from inventory_server.domain.errors import InvalidRequest
-from inventory_server.domain.model import CountLine, ImportRow, Line
-from inventory_server.domain.rules import LOCATION_FORM, SKU_FORM, has_control, is_location, is_sku
+from inventory_server.domain.errors import InvalidRequest, InventoryError
+from inventory_server.domain.model import (
+    ConfirmRequest,
+    Line,
+    Origin,
+    PlaceRequest,
+    ReleaseRequest,
+)
+from inventory_server.domain.rules import (
+    ANONYMOUS,
+    KEY_FORM,
+    LOCATION_FORM,
+    SKU_FORM,
+    has_control,
+    is_key,
+    is_location,
+    is_sku,
+)
 
-_STATUS_NAMES: dict[int, str] = {
-    level_pb.STOCK_STATUS_UNSPECIFIED: "",
-    level_pb.STOCK_STATUS_OK: "OK",
-    level_pb.STOCK_STATUS_LOW: "LOW",
-    level_pb.STOCK_STATUS_OUT: "OUT",
+_STATE_NAMES: dict[int, str] = {
+    number: name.removeprefix("HOLD_STATE_") if number else ""
+    for name, number in hold_pb.HoldState.items()
 }
-_REASONS: dict[int, str] = {
-    number: name.removeprefix("STOCK_CHANGE_REASON_")
-    for name, number in stock_pb.StockChangeReason.items()
-    if number
-}
-
+Asked = TypeVar("Asked")
 Violations = list[tuple[str, str]]
 
 
-def _raise_any(violations: Violations) -> None:
+def raise_any(violations: Violations) -> None:
+    """Raises InvalidRequest where something is wrong."""
     if violations:
         raise InvalidRequest(*violations)
 
@@ -38,91 +50,92 @@ def read_lines(messages: Sequence[LineMessage], most: int) -> list[Line]:
     """The lines of a request, each well-formed."""
     lines: list[Line] = []
     violations: Violations = []
-    _check_count("lines", len(messages), most, violations)
+    check_count("lines", len(messages), most, violations)
     for i, message in enumerate(messages):
         sku, location, quantity = message.sku, message.location, message.quantity
         if not (is_sku(sku) and is_location(location) and 0 < quantity <= limits.MAX_QUANTITY):
-            _check_level(f"lines[{i}]", sku, location, violations)
-            _check_range(f"lines[{i}].quantity", quantity, 1, violations)
+            check_level(f"lines[{i}]", sku, location, violations)
+            check_range(f"lines[{i}].quantity", quantity, 1, violations)
         lines.append(Line(sku, location, quantity))
-    _raise_any(violations)
+    raise_any(violations)
     return lines
 
 
-def read_count_lines(messages: Sequence[stock_pb.SetStockLine]) -> list[CountLine]:
-    """The lines of SetStock: each level once."""
-    lines: list[CountLine] = []
-    violations: Violations = []
-    seen: set[tuple[str, str]] = set()
-    _check_count("lines", len(messages), limits.MAX_STOCK_LINES, violations)
-    for i, message in enumerate(messages):
-        _check_level(f"lines[{i}]", message.sku, message.location, violations)
-        _check_range(f"lines[{i}].on_hand", message.on_hand, 0, violations)
-        expected = message.expected_on_hand if message.HasField("expected_on_hand") else None
-        if expected is not None and abs(expected) > limits.MAX_TOTAL:
-            sentence = f"-{limits.MAX_TOTAL} to {limits.MAX_TOTAL}"
-            violations.append((f"lines[{i}].expected_on_hand", sentence))
-        if (message.location, message.sku) in seen:
-            violations.append((f"lines[{i}]", "this level stands in an earlier line"))
-        seen.add((message.location, message.sku))
-        lines.append(CountLine(message.sku, message.location, message.on_hand, expected))
-    _raise_any(violations)
-    return lines
+def read_asked_lines(messages: Sequence[LineMessage], most: int) -> Sequence[Line]:
+    """The lines of a verb that may speak of a part of a hold; none means all of it."""
+    return read_lines(messages, most) if messages else ()
 
 
-def read_delta_lines(messages: Sequence[stock_pb.AdjustStockLine]) -> list[Line]:
-    """The lines of AdjustStock; a Line's quantity is the delta."""
-    lines: list[Line] = []
-    violations: Violations = []
-    _check_count("lines", len(messages), limits.MAX_STOCK_LINES, violations)
-    for i, message in enumerate(messages):
-        _check_level(f"lines[{i}]", message.sku, message.location, violations)
-        if message.delta == 0 or abs(message.delta) > limits.MAX_QUANTITY:
-            most = limits.MAX_QUANTITY
-            sentence = f"-{most} to {most} and not 0; it is {message.delta}"
-            violations.append((f"lines[{i}].delta", sentence))
-        lines.append(Line(message.sku, message.location, message.delta))
-    _raise_any(violations)
-    return lines
+def read_place(message: hold_pb.PlaceHoldRequest, max_lines: int, max_ttl_ms: int) -> PlaceRequest:
+    """What PlaceHold is asked."""
+    return PlaceRequest(
+        read_lines(message.lines, max_lines),
+        read_ttl_ms(message.ttl, max_ttl_ms) if message.HasField("ttl") else None,
+        read_text("reference", message.reference, limits.MAX_REFERENCE_LENGTH),
+        read_text("note", message.note, limits.MAX_NOTE_LENGTH),
+        message.allow_partial,
+    )
 
 
-def read_chunk(message: stock_pb.ImportStockRequest) -> list[ImportRow]:
-    """The rows of a chunk, not yet judged one by one."""
-    violations: Violations = []
-    _check_count("rows", len(message.rows), limits.MAX_STOCK_LINES, violations)
-    first = message.first_row
-    if not 1 <= first <= limits.MAX_TOTAL:
-        violations.append(("first_row", f"1 to {limits.MAX_TOTAL}; it is {first}"))
-    _raise_any(violations)
-    return [
-        ImportRow(number, row.sku, row.location, row.quantity)
-        for number, row in enumerate(message.rows, first)
-    ]
+def read_confirm(message: hold_pb.ConfirmHoldRequest, max_lines: int) -> ConfirmRequest:
+    """What ConfirmHold is asked."""
+    hold_id, lines = read_hold_id(message.hold_id), read_asked_lines(message.lines, max_lines)
+    if message.rehold_if_expired and lines:
+        sentence = "takes the whole hold again; give no lines with it"
+        raise InvalidRequest(("rehold_if_expired", sentence))
+    return ConfirmRequest(hold_id, lines, message.keep_rest, message.rehold_if_expired)
 
 
-def read_import_mode(message: stock_pb.ImportStockRequest, earlier: str) -> str:
-    """SET or ADD; every chunk of a call says the same."""
-    modes = {stock_pb.IMPORT_MODE_SET: "SET", stock_pb.IMPORT_MODE_ADD: "ADD"}
-    mode = modes.get(message.mode)
-    if mode is None:
-        raise InvalidRequest(("mode", "say SET or ADD"))
-    if earlier not in ("", mode):
-        raise InvalidRequest(("mode", "must be the same in every chunk"))
-    return mode
+def read_release(message: hold_pb.ReleaseHoldRequest, max_lines: int) -> ReleaseRequest:
+    """What ReleaseHold is asked."""
+    return ReleaseRequest(read_hold_id(message.hold_id), read_asked_lines(message.lines, max_lines))
 
 
-def read_reason(value: int) -> str:
-    """The reason of a change, by its short name."""
-    if value not in _REASONS:
-        raise InvalidRequest(("reason", f"required: one of {', '.join(_REASONS.values())}"))
-    return _REASONS[value]
+def read_holds_of(message: hold_pb.ListHoldsRequest) -> tuple[str, str, str]:
+    """Whose holds are asked for: (reference, "", ""), or ("", sku, location)."""
+    if message.reference and (message.sku or message.location):
+        raise InvalidRequest(("reference", "give a reference, or sku and location"))
+    if message.reference:
+        longest = limits.MAX_REFERENCE_LENGTH
+        return read_text("reference", message.reference, longest), "", ""
+    if not message.sku and not message.location:
+        raise InvalidRequest(("reference", "required, or sku and location"))
+    return "", read_sku("sku", message.sku), read_location("location", message.location)
 
 
-def read_status(value: int) -> str:
-    """The status to filter by; empty for any."""
-    if value not in _STATUS_NAMES:
-        raise InvalidRequest(("status", "not a status"))
-    return _STATUS_NAMES[value]
+def read_hold_state(value: int) -> str:
+    """The state to filter by; empty for any."""
+    if value not in _STATE_NAMES:
+        raise InvalidRequest(("state", "not a state"))
+    return _STATE_NAMES[value]
+
+
+def read_actor(actor: str) -> str | None:
+    """The actor to filter by, as it is stored; None for any."""
+    if not actor:
+        return None
+    return "" if actor == ANONYMOUS else read_text("actor", actor, limits.MAX_ACTOR_LENGTH)
+
+
+def read_items(messages: Sequence[Any], read: Callable[[Any], Asked], call: Origin) -> list[Any]:
+    """The items of a batch, as (request, origin), or what is wrong with each."""
+    if not 1 <= len(messages) <= limits.MAX_BATCH_ITEMS:
+        sentence = f"1 to {limits.MAX_BATCH_ITEMS}; there are {len(messages)}"
+        raise InvalidRequest(("items", sentence))
+    lines = sum([len(message.request.lines) for message in messages])
+    if lines > limits.MAX_BATCH_LINES:
+        sentence = f"at most {limits.MAX_BATCH_LINES} lines in all; there are {lines}"
+        raise InvalidRequest(("items", sentence))
+    items: list[tuple[Asked, Origin] | InventoryError] = []
+    for number, message in enumerate(messages):
+        key = message.idempotency_key
+        try:
+            if key and not is_key(key):
+                raise InvalidRequest(("idempotency_key", f"an idempotency key is {KEY_FORM}"))
+            items.append((read(message.request), call.of_item(number, key)))
+        except InvalidRequest as error:
+            items.append(error)
+    return items
 
 
 def read_text(field: str, text: str, longest: int) -> str:
@@ -150,37 +163,11 @@ def read_sku(field: str, sku: str) -> str:
     return sku
 
 
-def read_sku_prefix(prefix: str) -> str:
-    """The beginning of a SKU; may be empty."""
-    return read_sku("sku_prefix", prefix) if prefix else ""
-
-
 def read_location(field: str, location: str) -> str:
     """A location."""
     if not is_location(location):
         raise InvalidRequest((field, f"a location is {LOCATION_FORM}"))
     return location
-
-
-def read_locations(locations: Sequence[str]) -> list[str]:
-    """The locations of a read; empty means all."""
-    if len(locations) > limits.MAX_LOCATIONS:
-        sentence = f"at most {limits.MAX_LOCATIONS}; there are {len(locations)}"
-        raise InvalidRequest(("locations", sentence))
-    return [read_location(f"locations[{i}]", name) for i, name in enumerate(locations)]
-
-
-def read_skus(skus: Sequence[str], locations: Sequence[str]) -> list[str]:
-    """The SKUs of a batch read: each once, and not too many levels in all."""
-    violations: Violations = []
-    _check_count("skus", len(skus), limits.MAX_BATCH_SKUS, violations)
-    _raise_any(violations)
-    if len(set(skus)) != len(skus):
-        raise InvalidRequest(("skus", "each SKU may be named once"))
-    if len(skus) * len(locations) > limits.MAX_BATCH_LEVELS:
-        sentence = f"SKUs times locations may be at most {limits.MAX_BATCH_LEVELS}"
-        raise InvalidRequest(("skus", sentence))
-    return [read_sku(f"skus[{i}]", sku) for i, sku in enumerate(skus)]
 
 
 def read_hold_id(hold_id: str) -> str:
@@ -190,18 +177,21 @@ def read_hold_id(hold_id: str) -> str:
     return hold_id
 
 
-def _check_count(field: str, count: int, most: int, violations: Violations) -> None:
+def check_count(field: str, count: int, most: int, violations: Violations) -> None:
+    """Notes a list that is too short or too long."""
     if not 1 <= count <= most:
         violations.append((field, f"1 to {most}; there are {count}"))
 
 
-def _check_level(field: str, sku: str, location: str, violations: Violations) -> None:
+def check_level(field: str, sku: str, location: str, violations: Violations) -> None:
+    """Notes a SKU or a location that is not one."""
     if not is_sku(sku):
         violations.append((f"{field}.sku", f"a SKU is {SKU_FORM}"))
     if not is_location(location):
         violations.append((f"{field}.location", f"a location is {LOCATION_FORM}"))
 
 
-def _check_range(field: str, value: int, least: int, violations: Violations) -> None:
+def check_range(field: str, value: int, least: int, violations: Violations) -> None:
+    """Notes a number that is out of its range."""
     if not least <= value <= limits.MAX_QUANTITY:
         violations.append((field, f"{least} to {limits.MAX_QUANTITY}; it is {value}"))

@@ -7,21 +7,29 @@ costs half of building one aside and copying it in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer as Messages
 from google.protobuf.timestamp_pb2 import Timestamp
 from inventory.v1 import availability_service_pb2 as availability_pb
 from inventory.v1 import hold_service_pb2 as hold_pb
+from inventory.v1 import movement_pb2 as movement_pb
+from inventory.v1 import stock_change_reason_pb2 as reason_pb
 from inventory.v1 import stock_level_pb2 as level_pb
 from inventory.v1 import stock_service_pb2 as stock_pb
 
+from inventory_server.domain.errors import Internal, InventoryError
 from inventory_server.domain.model import (
     Hold,
     HoldChange,
     ImportResult,
     Level,
     LineAvailability,
+    Movement,
 )
+from inventory_server.domain.rules import ANONYMOUS
+from inventory_server.servicers.rpc_call import RpcCall
+from inventory_server.servicers.status import status_of
 
 _STATUS = {
     "OK": level_pb.STOCK_STATUS_OK,
@@ -34,7 +42,16 @@ _HOLD_STATE = {
     "RELEASED": hold_pb.HOLD_STATE_RELEASED,
     "EXPIRED": hold_pb.HOLD_STATE_EXPIRED,
 }
-ANONYMOUS = "anonymous"
+
+
+def put_level(message: level_pb.StockLevel, level: Level) -> None:
+    """A level as it is sent, in a message that is already there."""
+    available, sellable, status = level.standing()
+    message.sku, message.location = level.sku, level.location
+    message.on_hand, message.held, message.version = level.on_hand, level.held, level.version
+    message.available, message.sellable, message.status = available, sellable, _STATUS[status]
+    message.safety_stock, message.backorder_limit = level.safety_stock, level.backorder_limit
+    message.reorder_point, message.rearm_point = level.reorder_point, level.rearm_point
 
 
 def put_levels(messages: Messages[level_pb.StockLevel], levels: Iterable[Level]) -> None:
@@ -88,6 +105,54 @@ def put_hold_change(
     put_hold(message.hold, change.hold)
     put_levels(message.levels, change.levels)
     message.cursor = change.cursor
+    if isinstance(message, hold_pb.PlaceHoldResponse):
+        for sku, location, requested, held in change.shortages:
+            message.shortages.add(
+                sku=sku, location=location, requested=requested, held=held,
+                shortage=requested - held,
+            )  # fmt: skip
+    elif isinstance(message, hold_pb.ConfirmHoldResponse):
+        message.reheld = change.reheld
+
+
+def put_results(
+    messages: Messages[Any], results: Iterable[HoldChange | Exception], call: RpcCall
+) -> None:
+    """What became of a batch's items as it is sent."""
+    for result in results:
+        message = messages.add()
+        if isinstance(result, HoldChange):
+            put_hold_change(message.response, result)
+            message.replayed = result.replayed
+            continue
+        error = result if isinstance(result, InventoryError) else Internal(call.request_id)
+        code = status_of(error).value[0]
+        message.error.code, message.error.reason = code, error.reason
+        message.error.message = error.message
+        message.error.metadata.update(error.facts)
+
+
+def put_movements(messages: Messages[movement_pb.Movement], movements: Iterable[Movement]) -> None:
+    """Movements as they are sent."""
+    for movement in movements:
+        message = messages.add(
+            movement_id=movement.movement_id,
+            kind=movement_pb.MovementKind.Value(f"MOVEMENT_KIND_{movement.kind}"),
+            actor=movement.actor or ANONYMOUS,
+            note=movement.note,
+            reference=movement.reference,
+            sku=movement.sku,
+            location=movement.location,
+            on_hand_delta=movement.on_hand_delta,
+            held_delta=movement.held_delta,
+            hold_id=movement.hold_id,
+        )
+        put_time(message.time, movement.time_ms)
+        if movement.reason:
+            name = f"STOCK_CHANGE_REASON_{movement.reason}"
+            message.reason = reason_pb.StockChangeReason.Value(name)
+        if movement.level is not None:
+            put_level(message.level, movement.level)
 
 
 def stock_message(sku: str, levels: Sequence[Level]) -> stock_pb.Stock:

@@ -10,11 +10,10 @@ from uuid import uuid4
 from inventory_server.domain.errors import InvalidRequest
 from inventory_server.domain.limits import (
     MAX_ACTOR_LENGTH,
-    MAX_KEY_LENGTH,
     MAX_REQUEST_ID_LENGTH,
 )
 from inventory_server.domain.model import Origin
-from inventory_server.domain.rules import is_key, is_metadata_text
+from inventory_server.domain.rules import KEY_FORM, is_key, is_metadata_text
 
 KEY_NAMES = ("idempotency-key", "x-idempotency-key")
 _PROCESS = uuid4().hex[:12]
@@ -57,8 +56,7 @@ class RpcCall(Origin):
             # The IETF draft makes the value a structured-field string.
             value = value[1:-1]
         if not is_key(value):
-            sentence = f"an idempotency key is 1 to {MAX_KEY_LENGTH} visible ASCII characters"
-            raise InvalidRequest(("idempotency-key", sentence))
+            raise InvalidRequest(("idempotency-key", f"an idempotency key is {KEY_FORM}"))
         if self.key and self.key != value:
             raise InvalidRequest(("idempotency-key", "two different keys were given"))
         self.key = value

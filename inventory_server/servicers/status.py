@@ -23,6 +23,7 @@ STATUS: dict[type[errors.InventoryError], StatusCode] = {
     errors.HoldEnded: StatusCode.FAILED_PRECONDITION,
     errors.LinesRefused: StatusCode.FAILED_PRECONDITION,
     errors.OnHandMismatch: StatusCode.ABORTED,
+    errors.LevelBusy: StatusCode.ABORTED,
     errors.StoreUnavailable: StatusCode.UNAVAILABLE,
     errors.OutcomeUnknown: StatusCode.UNAVAILABLE,
     errors.StoreRewound: StatusCode.UNAVAILABLE,
@@ -35,6 +36,7 @@ STATUS: dict[type[errors.InventoryError], StatusCode] = {
 RETRY_AFTER_MS: dict[type[errors.InventoryError], int] = {
     errors.StoreUnavailable: 200,
     errors.OutcomeUnknown: 200,
+    errors.LevelBusy: 500,
     errors.Draining: 100,
     errors.StoreFull: 5_000,
 }
@@ -70,6 +72,8 @@ def _detail(error: errors.InventoryError, room: int) -> Message | None:
         detail = _bad_request(error, room)
     elif isinstance(error, errors.LinesRefused):
         detail = _line_violations(error, room)
+    elif isinstance(error, errors.HoldExpired) and error.short is not None:
+        detail = _line_violations(error.short, room)
     elif isinstance(error, errors.HoldEnded):
         violation = error_details_pb2.PreconditionFailure.Violation(
             type=error.reason, subject=f"holds/{error.hold_id}", description=error.message

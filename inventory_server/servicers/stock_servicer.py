@@ -7,14 +7,11 @@ from collections.abc import AsyncIterator
 from inventory.v1 import stock_service_pb2 as pb
 
 from inventory_server.domain.errors import InvalidRequest
-from inventory_server.domain.limits import (
-    MAX_HOLD_LINES,
-    MAX_NOTE_LENGTH,
-    MAX_REFERENCE_LENGTH,
-)
+from inventory_server.domain.limits import MAX_NOTE_LENGTH, MAX_REFERENCE_LENGTH
 from inventory_server.operations.imports import ImportOperations
+from inventory_server.operations.movements import MovementOperations
 from inventory_server.operations.stock import StockOperations
-from inventory_server.servicers import requests, responses
+from inventory_server.servicers import requests, responses, stock_requests
 from inventory_server.servicers.paging import make_page_token, read_page_size, read_page_token
 from inventory_server.servicers.rpc_call import RpcCall
 
@@ -23,16 +20,24 @@ class StockServicer:
     """The RPCs of StockService, by their names in the proto."""
 
     def __init__(
-        self, stock: StockOperations, imports: ImportOperations, *, timeout_s: float
+        self,
+        stock: StockOperations,
+        imports: ImportOperations,
+        movements: MovementOperations,
+        *,
+        max_lines: int,
+        timeout_s: float,
     ) -> None:
         self._stock = stock
         self._imports = imports
+        self._movements = movements
+        self._max_lines = max_lines
         self._timeout_s = timeout_s
 
     async def GetStock(self, request: pb.GetStockRequest, call: RpcCall) -> pb.GetStockResponse:
         """Reads one SKU, with totals."""
         sku = requests.read_sku("sku", request.sku)
-        locations = requests.read_locations(request.locations)
+        locations = stock_requests.read_locations(request.locations)
         levels = await self._stock.get(sku, locations, call.deadline)
         return pb.GetStockResponse(stock=responses.stock_message(sku, levels))
 
@@ -40,8 +45,8 @@ class StockServicer:
         self, request: pb.BatchGetStockRequest, call: RpcCall
     ) -> pb.BatchGetStockResponse:
         """Reads many SKUs, in the order asked."""
-        locations = requests.read_locations(request.locations)
-        skus = requests.read_skus(request.skus, locations)
+        locations = stock_requests.read_locations(request.locations)
+        skus = stock_requests.read_skus(request.skus, locations)
         found = await self._stock.batch_get(skus, locations, call.deadline)
         return pb.BatchGetStockResponse(
             stocks=[responses.stock_message(sku, found[sku]) for sku in skus if found[sku]],
@@ -53,8 +58,8 @@ class StockServicer:
     ) -> pb.ListStockLevelsResponse:
         """Lists the levels of one location, in pages."""
         location = requests.read_location("location", request.location)
-        status = requests.read_status(request.status)
-        prefix = requests.read_sku_prefix(request.sku_prefix)
+        status = stock_requests.read_status(request.status)
+        prefix = stock_requests.read_sku_prefix(request.sku_prefix)
         query = ("ListStockLevels", location, status, prefix)
         page = await self._stock.list(
             location,
@@ -72,11 +77,12 @@ class StockServicer:
     async def SetStock(self, request: pb.SetStockRequest, call: RpcCall) -> pb.SetStockResponse:
         """Sets absolute counts."""
         change = await self._stock.set(
-            requests.read_count_lines(request.lines),
-            reason=requests.read_reason(request.reason),
+            stock_requests.read_count_lines(request.lines),
+            reason=stock_requests.read_reason(request.reason),
             note=requests.read_text("note", request.note, MAX_NOTE_LENGTH),
             reference=requests.read_text("reference", request.reference, MAX_REFERENCE_LENGTH),
             force=request.force,
+            validate_only=request.validate_only,
             origin=call,
         )
         call.replayed = change.replayed
@@ -89,10 +95,11 @@ class StockServicer:
     ) -> pb.AdjustStockResponse:
         """Changes counts by signed deltas."""
         change = await self._stock.adjust(
-            requests.read_delta_lines(request.lines),
-            reason=requests.read_reason(request.reason),
+            stock_requests.read_delta_lines(request.lines),
+            reason=stock_requests.read_reason(request.reason),
             note=requests.read_text("note", request.note, MAX_NOTE_LENGTH),
             reference=requests.read_text("reference", request.reference, MAX_REFERENCE_LENGTH),
+            validate_only=request.validate_only,
             origin=call,
         )
         call.replayed = change.replayed
@@ -105,7 +112,7 @@ class StockServicer:
     ) -> pb.RecordSaleResponse:
         """Sells units without a hold."""
         change = await self._stock.sell(
-            requests.read_lines(request.lines, MAX_HOLD_LINES),
+            requests.read_lines(request.lines, self._max_lines),
             reference=requests.read_text("reference", request.reference, MAX_REFERENCE_LENGTH),
             origin=call,
         )
@@ -114,16 +121,59 @@ class StockServicer:
         responses.put_levels(response.levels, change.levels)
         return response
 
+    async def TransferStock(
+        self, request: pb.TransferStockRequest, call: RpcCall
+    ) -> pb.TransferStockResponse:
+        """Moves units from one location to another."""
+        change = await self._stock.transfer(
+            stock_requests.read_transfer(request),
+            from_location=request.from_location,
+            to_location=request.to_location,
+            reference=requests.read_text("reference", request.reference, MAX_REFERENCE_LENGTH),
+            origin=call,
+        )
+        call.replayed = change.replayed
+        response = pb.TransferStockResponse(cursor=change.cursor)
+        responses.put_levels(response.levels, change.levels)
+        return response
+
+    async def DeleteStockLevels(
+        self, request: pb.DeleteStockLevelsRequest, call: RpcCall
+    ) -> pb.DeleteStockLevelsResponse:
+        """Deletes empty levels."""
+        change = await self._stock.delete(stock_requests.read_levels(request.lines), origin=call)
+        call.replayed = change.replayed
+        response = pb.DeleteStockLevelsResponse(cursor=change.cursor)
+        responses.put_levels(response.levels, change.levels)
+        return response
+
+    async def ListMovements(
+        self, request: pb.ListMovementsRequest, call: RpcCall
+    ) -> pb.ListMovementsResponse:
+        """Lists movements, newest first."""
+        wanted = stock_requests.read_movement_filter(request)
+        query = ("ListMovements", *map(str, wanted))
+        page = await self._movements.page(
+            wanted,
+            after=read_page_token(request.page_token, *query),
+            count=read_page_size(request.page_size),
+            deadline=call.deadline,
+        )
+        token = make_page_token(page.last, *query)
+        response = pb.ListMovementsResponse(next_page_token=token)
+        responses.put_movements(response.movements, page.movements)
+        return response
+
     async def ImportStock(
         self, chunks: AsyncIterator[pb.ImportStockRequest], call: RpcCall
     ) -> AsyncIterator[pb.ImportStockResponse]:
         """Takes in chunks of rows, each answered in turn."""
         mode, next_row, all_replayed = "", 1, True
         async for request in chunks:
-            mode = requests.read_import_mode(request, mode)
+            mode = stock_requests.read_import_mode(request, mode)
             if mode == "ADD" and call.key_is_minted:
                 raise InvalidRequest(("idempotency-key", "ADD needs a key, so that it can resume"))
-            rows = requests.read_chunk(request)
+            rows = stock_requests.read_chunk(request)
             if rows[0].row_number < next_row:
                 raise InvalidRequest(("first_row", f"at least {next_row} here"))
             result = await self._imports.take_chunk(

@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from inventory_server.domain.errors import HoldNotFound
+from inventory_server.domain.errors import HoldNotFound, StoreUnavailable
 from inventory_server.domain.limits import EXPIRE_HOLDS_A_RUN, EXPIRE_LINES_A_RUN
-from inventory_server.domain.model import Hold, HoldChange, Level, Line, Origin
+from inventory_server.domain.model import (
+    ConfirmRequest,
+    Hold,
+    HoldChange,
+    Level,
+    Line,
+    Origin,
+    PlaceRequest,
+    ReleaseRequest,
+)
 from inventory_server.stores.cursor import make_cursor
 from inventory_server.stores.keys import home_of, is_hold_id
-from inventory_server.stores.outcomes import Due, hold_error, lines_error
+from inventory_server.stores.outcomes import Due, due_levels, hold_error, lines_error
 from inventory_server.stores.pipeline import Argument
-from inventory_server.stores.records import (
-    pack_lines,
-    parse_hold,
-    parse_levels,
-    parse_lines,
-    parse_placed,
-)
-from inventory_server.stores.redis_store import Command, RedisStore
+from inventory_server.stores.records import pack_lines, parse_hold, parse_levels, parse_placed
+from inventory_server.stores.redis_store import Command, RedisStore, Started
 from inventory_server.stores.scope import Scope
+
+
+class PlaceCommand(NamedTuple):
+    """A PlaceHold to be sent: the hold that it makes, and the lines that it asks for."""
+
+    command: Command
+    hold_id: str
+    lines: Sequence[Line]
 
 
 class HoldStore:
     """What the scripts do with holds. Raises InventoryError; answers Due where
     holds have to be expired before the script can judge.
+
+    The verbs that come in batches are a command and a reading of its reply, so
+    that many can be sent together.
     """
 
     def __init__(self, store: RedisStore, *, retention_ms: int, max_hold_life_ms: int) -> None:
@@ -33,17 +47,41 @@ class HoldStore:
         self._retention_ms = retention_ms
         self._max_hold_life_ms = max_hold_life_ms
 
-    async def place(
-        self,
-        lines: Sequence[Line],
-        ttl_ms: int,
-        reference: str,
-        note: str,
-        fingerprint: str,
-        origin: Origin,
-    ) -> HoldChange | Due:
-        """Holds lines that are summed and sorted."""
-        store = self._store
+    async def run(self, command: Command, origin: Origin) -> list[Any]:
+        """Runs a verb's command; the reply is for the reading that belongs to it."""
+        return await self._store.mutate(command, origin)
+
+    def start(self, command: Command, origin: Origin) -> Started:
+        """Sends a verb's command; `finish` has the reply."""
+        return self._store.start(command, origin)
+
+    async def finish(self, started: Started) -> list[Any]:
+        """The reply to what was started."""
+        return await self._store.finish(started)
+
+    def abandon(self, started: Started) -> None:
+        """Lets what was started end without its caller; how it ended is logged."""
+        self._store.abandon(started)
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions there are."""
+        return self._store.keys.partitions
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a command would be sent at once."""
+        return self._store.is_connected
+
+    async def wait_ready(self, deadline: float) -> None:
+        """Waits a while for a connection; raises StoreUnavailable."""
+        await self._store.wait_ready(deadline)
+
+    def place_command(
+        self, request: PlaceRequest, fingerprint: str, origin: Origin
+    ) -> PlaceCommand:
+        """The command that holds lines, which are summed and sorted; `placed` reads its reply."""
+        store, lines = self._store, request.lines
         scope = Scope(store, lines)
         home = scope.partitions[0]
         op = store.operation_id("PlaceHold", origin)
@@ -51,57 +89,134 @@ class HoldStore:
         keys = store.keys
         scope.keys = [keys.hold(hold_id), keys.due(home), keys.refs(home), *scope.keys]
         scope.fixed = (
-            store.now_ms, op, fingerprint, origin.actor, reference, note, hold_id, ttl_ms,
-            origin.caller, pack_lines(lines, scope.numbers), scope.counts,
+            store.now_ms, op, fingerprint, origin.actor, request.reference, request.note, hold_id,
+            request.ttl_ms or 0, origin.caller, "1" if request.allow_partial else "",
+            scope.counts,
         )  # fmt: skip
-        reply = await store.mutate(Command("place_hold", scope.keys, scope.arguments), origin)
+        return PlaceCommand(Command("place_hold", scope.keys, scope.arguments), hold_id, lines)
+
+    def placed(self, command: PlaceCommand, reply: list[Any], origin: Origin) -> HoldChange | Due:
+        """The hold that was placed, or Due."""
         if reply[0] in ("ok", "replay"):
-            return self._change(*parse_placed(hold_id, reply[1]), reply)
-        return lines_error(reply, lines, origin)
+            hold, levels, epoch, places = parse_placed(command.hold_id, reply[1])
+            return self._change(hold, levels, epoch, places, reply)
+        return lines_error(reply, command.lines, origin)
 
-    async def confirm(self, hold_id: str, *, fingerprint: str, origin: Origin) -> HoldChange:
-        """Sells a hold's units."""
-        return await self._end("confirm_hold", "ConfirmHold", hold_id, fingerprint, origin)
+    def confirm_command(self, request: ConfirmRequest, fingerprint: str, origin: Origin) -> Command:
+        """The command that sells a hold's units; `changed` reads its reply."""
+        own = (pack_lines(request.lines), "1" if request.keep_rest else "")
+        return self._command(
+            "confirm_hold", "ConfirmHold", request.hold_id, fingerprint, origin, own
+        )
 
-    async def release(self, hold_id: str, *, fingerprint: str, origin: Origin) -> HoldChange:
-        """Gives a hold's units back."""
-        return await self._end("release_hold", "ReleaseHold", hold_id, fingerprint, origin)
+    def release_command(self, request: ReleaseRequest, fingerprint: str, origin: Origin) -> Command:
+        """The command that gives a hold's units back; `changed` reads its reply."""
+        own = (pack_lines(request.lines),)
+        return self._command(
+            "release_hold", "ReleaseHold", request.hold_id, fingerprint, origin, own
+        )
+
+    def changed(
+        self, reply: list[Any], hold_id: str, lines: Sequence[Line], origin: Origin
+    ) -> HoldChange:
+        """What became of a hold, by a verb that named these lines."""
+        if reply[0] not in ("ok", "replay"):
+            raise hold_error(reply, hold_id, origin, lines)
+        _, record, state, outcome, verb = reply
+        _, epoch, places, packed = outcome.split(" ", 3)
+        hold = parse_hold(hold_id, record, state)
+        levels = parse_levels(hold.lines, packed) if packed != "-" else ()
+        change = self._change(hold, levels, epoch, places, reply)
+        return change._replace(reheld=True) if verb == "REHOLD" else change
 
     async def extend(
         self, hold_id: str, *, ttl_ms: int, fingerprint: str, origin: Origin
     ) -> HoldChange:
         """Moves a hold's deadline."""
-        times = (ttl_ms, self._max_hold_life_ms)
-        reply = await self._run("extend_hold", "ExtendHold", hold_id, fingerprint, origin, times)
-        _, epoch, places, deadline = reply[3].split(" ")
-        hold = parse_hold(hold_id, reply[1], f"HELD {deadline}")
-        return self._change(hold, (), epoch, places, reply)
+        own = (ttl_ms, self._max_hold_life_ms)
+        command = self._command("extend_hold", "ExtendHold", hold_id, fingerprint, origin, own)
+        return self.changed(await self._store.mutate(command, origin), hold_id, (), origin)
+
+    async def rehold(self, hold_id: str, *, fingerprint: str, origin: Origin) -> HoldChange | Due:
+        """Takes the units of an expired hold again, and sells them."""
+        command = self._command("rehold_hold", "ConfirmHold", hold_id, fingerprint, origin, ())
+        reply = await self._store.mutate(command, origin)
+        if reply[0] == "due":
+            return due_levels(reply)
+        if reply[0] == "not_expired":
+            raise StoreUnavailable("the store's clock was set back past the hold's deadline")
+        return self.changed(reply, hold_id, (), origin)
 
     async def read(self, hold_id: str, deadline: float) -> Hold | Due:
         """Reads a hold as it is now."""
-        store = self._store
         self._check_id(hold_id)
-        arguments = (store.now_ms, hold_id)
-        reply = await store.read(
-            Command("read_hold", (store.keys.hold(hold_id),), lambda: arguments), deadline
-        )
-        if reply[0] == "ok":
-            return parse_hold(hold_id, reply[1], reply[2])
-        if reply[0] == "due":
-            return Due(((reply[2], reply[3]),))
-        raise hold_error(reply, hold_id, None, ())
+        found = await self.read_many([hold_id], deadline)
+        if isinstance(found, Due):
+            return found
+        if found[0] is None:
+            raise HoldNotFound(hold_id)
+        return found[0]
 
-    async def expire(self, key: str, deadline: float) -> tuple[int, int, bool]:
-        """Expires what is due in this index; answers (expired, removed, more is due)."""
+    async def read_many(self, hold_ids: Sequence[str], deadline: float) -> list[Hold | None] | Due:
+        """Reads holds as they are at one instant; None where there is none."""
+        store = self._store
+        keys = [store.keys.hold(hold_id) for hold_id in hold_ids]
+        arguments = (store.now_ms, *hold_ids)
+        reply = await store.read(Command("read_holds", keys, lambda: arguments), deadline)
+        if reply[0] == "due":
+            return due_levels(reply)
+        return [
+            parse_hold(hold_id, record, state) if record else None
+            for hold_id, record, state in zip(hold_ids, reply[1::2], reply[2::2], strict=True)
+        ]
+
+    async def ids_of_reference(
+        self, partition: int, reference: str, after: str, count: int, deadline: float
+    ) -> list[str]:
+        """The next holds with this reference, open and ended, that are at home here, by id."""
+        low = f"({reference}\0{after}" if after else f"[{reference}\0"
+        members: list[str] = await self._store.command(
+            "ZRANGEBYLEX", self._store.keys.refs(partition), low, f"({reference}\1",
+            "LIMIT", 0, count, deadline=deadline,
+        )  # fmt: skip
+        return [member.rpartition("\0")[2] for member in members]
+
+    async def ids_of_level(
+        self, location: str, sku: str, after: tuple[int, str], count: int, deadline: float
+    ) -> list[tuple[int, str]]:
+        """The level's next open holds, as (deadline_ms, hold_id), soonest first."""
+        command, key = self._store.command, self._store.keys.level_due(location, sku)
+        time_ms, offset = after[0], 0
+        while True:
+            flat: list[str] = await command(
+                "ZRANGEBYSCORE", key, time_ms, "+inf", "WITHSCORES", "LIMIT", offset, count,
+                deadline=deadline,
+            )  # fmt: skip
+            found = [(int(t), id_) for id_, t in zip(flat[::2], flat[1::2], strict=True)]
+            later = [entry for entry in found if entry > after]
+            # Only where more holds than a page end in one millisecond does it go on.
+            if later or len(found) < count:
+                return later
+            offset += count
+
+    async def expire(self, key: str, deadline: float) -> tuple[int, bool]:
+        """Expires what is due in this index; answers (expired, more is due)."""
         store = self._store
 
         def arguments() -> Sequence[Argument]:
-            limits = (EXPIRE_HOLDS_A_RUN, EXPIRE_LINES_A_RUN)
-            return (store.now_ms, self._retention_ms, *limits, store.guards())
+            return (store.now_ms, EXPIRE_HOLDS_A_RUN, EXPIRE_LINES_A_RUN, store.guards())
 
         reply = await store.sweep(Command("expire_holds", (key,), arguments), deadline)
-        store.see(reply[4])
-        return reply[1], reply[2], bool(reply[3])
+        store.see(reply[3])
+        return reply[1], bool(reply[2])
+
+    async def remove(self, partition: int, deadline: float) -> tuple[int, bool]:
+        """Removes ended holds past their retention; answers (removed, others may be past it)."""
+        store = self._store
+        keys = (store.keys.ended(partition), store.keys.refs(partition))
+        arguments = (store.now_ms, partition, self._retention_ms, EXPIRE_HOLDS_A_RUN)
+        reply = await store.sweep(Command("remove_holds", keys, lambda: arguments), deadline)
+        return reply[1], bool(reply[2])
 
     async def read_due(self, deadline: float) -> list[int]:
         """How long ago each partition's oldest due entry was due, in ms; -1: nothing is."""
@@ -110,34 +225,23 @@ class HoldStore:
         reply = await store.read(Command("read_due", keys, lambda: (store.now_ms,)), deadline)
         return reply[1:]
 
-    async def _end(
-        self, script: str, method: str, hold_id: str, fingerprint: str, origin: Origin
-    ) -> HoldChange:
-        times = (self._retention_ms,)
-        reply = await self._run(script, method, hold_id, fingerprint, origin, times)
-        _, epoch, places, levels = reply[3].split(" ", 3)
-        hold = parse_hold(hold_id, reply[1], reply[2])
-        return self._change(hold, parse_levels(hold.lines, levels), epoch, places, reply)
-
-    async def _run(
+    def _command(
         self,
         script: str,
         method: str,
         hold_id: str,
         fingerprint: str,
         origin: Origin,
-        times: tuple[int, ...],
-    ) -> list[Any]:
+        own: tuple[Argument, ...],
+    ) -> Command:
         store = self._store
         self._check_id(hold_id)
         op = store.operation_id(method, origin)
-        fixed: tuple[Argument, ...] = (store.now_ms, op, fingerprint, origin.actor, hold_id, *times)
-        keys = (store.keys.hold(hold_id), store.keys.due(home_of(hold_id)))
-        reply = await store.mutate(Command(script, keys, lambda: (*fixed, store.guards())), origin)
-        if reply[0] in ("ok", "replay"):
-            return reply
-        lines = parse_lines(reply[1]) if reply[0] == "short_on_hand" else ()
-        raise hold_error(reply, hold_id, origin, lines)
+        fixed = (store.now_ms, op, fingerprint, origin.actor, hold_id)
+        home = home_of(hold_id)
+        names = (store.keys.hold(hold_id), store.keys.due(home), store.keys.ended(home))
+        keys = names[: _KEYS[script]]
+        return Command(script, keys, lambda: (*fixed, store.guards(), *own))
 
     def _check_id(self, hold_id: str) -> None:
         """An id that this store cannot have given is an unknown one."""
@@ -150,3 +254,7 @@ class HoldStore:
         self._store.see(places)
         cursor = make_cursor(self._store.store_id, epoch, "journal", places)
         return HoldChange(hold, levels, cursor, reply[0] == "replay")
+
+
+_KEYS = {"confirm_hold": 3, "release_hold": 3, "extend_hold": 2, "rehold_hold": 1}
+"""How many of hold, due and ended each verb's script takes."""

@@ -39,7 +39,7 @@ class Keyspace:
         self._prefixes = [f"inv:{{{n}}}:" for n in range(partitions)]
         self._of_partition = {
             name: [prefix + name for prefix in self._prefixes]
-            for name in ("due", "refs", "journal", "meta", "locations")
+            for name in ("due", "ended", "refs", "journal", "meta", "locations")
         }
         self._known: dict[str, LocationKeys] = {}
 
@@ -85,8 +85,12 @@ class Keyspace:
         return f"inv:{{{hold_id.partition('-')[0]}}}:hold:{hold_id}"
 
     def due(self, partition: int) -> str:
-        """Sorted set: the partition's holds by their next date."""
+        """Sorted set: the partition's open holds by deadline."""
         return self._of_partition["due"][partition]
+
+    def ended(self, partition: int) -> str:
+        """List: the partition's ended holds, in the order in which they ended."""
+        return self._of_partition["ended"][partition]
 
     def refs(self, partition: int) -> str:
         """Sorted set: reference, a NUL, and the hold's id."""

@@ -20,7 +20,7 @@ from inventory_server.stores.scripts import Script, load_script, script_names
 
 log = logging.getLogger(__name__)
 
-SCHEMA: Final = "1"
+SCHEMA: Final = "2"
 OLDEST_REDIS: Final = (6, 2)
 FIRST_WITH_SHEBANG: Final = (7, 0)
 _TIMEOUT_S: Final = 10.0
@@ -28,6 +28,7 @@ SCRIPT_COMMANDS: Final = (
     *("GET", "SET", "DEL", "EXISTS", "TIME"),
     *("HMGET", "HSET", "HSETNX", "HLEN"),
     *("ZADD", "ZREM", "ZCARD", "ZCOUNT", "ZRANGE", "ZRANGEBYSCORE"),
+    *("LLEN", "LRANGE", "LTRIM", "RPUSH"),
     *("SADD", "SREM", "SCARD", "XADD", "XLEN", "XREVRANGE"),
 )
 """Every command that a script runs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from inventory_server.domain.errors import (
     BelowHeld,
@@ -15,15 +15,20 @@ from inventory_server.domain.errors import (
     IdempotencyKeyReused,
     InsufficientStock,
     InventoryError,
+    LevelInUse,
     LinesRefused,
     OnHandMismatch,
+    QuantityExceedsHeld,
     StockLevelNotFound,
     TotalTooLarge,
 )
 from inventory_server.domain.model import Line, Origin
+from inventory_server.stores.records import parse_lines
 
 _REFUSALS: dict[str, tuple[type[LinesRefused], tuple[str, ...]]] = {
     "insufficient_stock": (InsufficientStock, ("requested", "available", "backorder_limit")),
+    "exceeds_held": (QuantityExceedsHeld, ("requested", "held")),
+    "level_in_use": (LevelInUse, ("on_hand", "held")),
     "below_held": (BelowHeld, ("requested", "held")),
     "total_too_large": (TotalTooLarge, ("requested", "on_hand")),
     "on_hand_mismatch": (OnHandMismatch, ("expected", "on_hand")),
@@ -72,10 +77,15 @@ def refused_lines(status: str, rest: Sequence[Any], lines: Sequence[Line]) -> In
     return error(refused)
 
 
+def due_levels(reply: list[Any]) -> Due:
+    """The levels that a `due` names itself: (location sku)..."""
+    return Due(tuple(zip(reply[1::2], reply[2::2], strict=True)))
+
+
 def hold_error(
-    reply: list[Any], hold_id: str, origin: Origin | None, lines: Sequence[Line]
+    reply: list[Any], hold_id: str, origin: Origin | None, asked: Sequence[Line] = ()
 ) -> InventoryError:
-    """The error that a verb on a hold answered."""
+    """The error that a verb on a hold answered; `asked` are the lines that it named."""
     status, rest = reply[0], reply[1:]
     if status == "hold_not_found":
         return HoldNotFound(hold_id)
@@ -85,7 +95,17 @@ def hold_error(
         parts = rest[0].split(" ")
         error, at = _ENDED[parts[0]]
         return error(hold_id, int(parts[at]))
-    return _short_on_hand(rest[1:], lines)
+    if status == "exceeds_held":
+        facts = [
+            (n, asked[n - 1].quantity, held) for n, held in zip(*[iter(rest)] * 2, strict=True)
+        ]
+        return refused_lines(status, [fact for line in facts for fact in line], asked)
+    if status == "insufficient_stock":
+        short = refused_lines(status, rest[2:], parse_lines(rest[0]))
+        return HoldExpired(hold_id, int(rest[1]), cast(InsufficientStock, short))
+    if status != "short_on_hand":
+        raise ValueError(f"not an answer about a hold: {status}")
+    return _short_on_hand(rest[1:], parse_lines(rest[0]))
 
 
 def _short_on_hand(rest: Sequence[Any], lines: Sequence[Line]) -> InventoryError:

@@ -10,15 +10,9 @@ from collections.abc import Sequence
 from inventory_server.domain.model import Hold, HoldLine, Level, Line
 
 
-def pack_lines(lines: Sequence[Line], partitions: Sequence[int]) -> str:
-    """`n location sku quantity`, with commas between."""
-    if len(lines) == 1:
-        sku, location, quantity = lines[0]
-        return f"{partitions[0]} {location} {sku} {quantity}"
-    return ",".join(
-        f"{n} {location} {sku} {quantity}"
-        for n, (sku, location, quantity) in zip(partitions, lines, strict=True)
-    )
+def pack_lines(lines: Sequence[Line]) -> str:
+    """`location sku quantity`, with commas between."""
+    return ",".join([f"{location} {sku} {quantity}" for sku, location, quantity in lines])
 
 
 def parse_level(sku: str, location: str, packed: str) -> Level:
@@ -34,10 +28,17 @@ def parse_level(sku: str, location: str, packed: str) -> Level:
 
 
 def parse_levels(lines: Sequence[Line | HoldLine], packed: str) -> tuple[Level, ...]:
-    """The levels of these lines, from their packed forms with commas between."""
+    """The levels of these lines, from their packed forms with commas between.
+
+    A line whose level did not change has "-" there, and is left out.
+    """
     parts = packed.split(",")
     return tuple(
-        [parse_level(line[0], line[1], part) for line, part in zip(lines, parts, strict=True)]
+        [
+            parse_level(line[0], line[1], part)
+            for line, part in zip(lines, parts, strict=True)
+            if part != "-"
+        ]
     )
 
 
@@ -71,22 +72,27 @@ _SHARES = {
     "RELEASED": (0, 0, 1, 0),
     "EXPIRED": (0, 0, 0, 1),
 }
-"""Which units of a line are held, confirmed, released and expired, by the hold's state."""
+"""Where all units of a hold went one way: held, confirmed, released, expired."""
 
 
 def parse_hold(hold_id: str, record: str, state: str) -> Hold:
-    """A hold from its unchanging part and a state: `WORD deadline_ms[ resolve_ms]`."""
+    """A hold from its unchanging part and a state: `WORD deadline_ms[ resolve_ms[ parts]]`."""
     _, placed, packed, _, _, actor, reference, note = record.split("\n")
-    word, deadline, *resolved = state.split(" ")
-    held, confirmed, released, expired = _SHARES[word]
+    word, deadline, *more = state.split(" ")
+    packed_lines = packed.split(",")
+    parts = more[1].split(",") if len(more) > 1 else [""] * len(packed_lines)
     lines: list[HoldLine] = []
-    for line in packed.split(","):
+    for line, part in zip(packed_lines, parts, strict=True):
         _, location, sku, quantity = line.split(" ")
         n = int(quantity)
-        shares = (n * held, n * confirmed, n * released, n * expired)
-        lines.append(HoldLine(sku, location, n, *shares))
+        if part:
+            confirmed, released, expired = map(int, part.split(":"))
+            held = n - confirmed - released - expired
+        else:
+            held, confirmed, released, expired = [n * share for share in _SHARES[word]]
+        lines.append(HoldLine(sku, location, n, held, confirmed, released, expired))
     create_ms = int(placed.partition(" ")[0])
-    resolve_ms = int(resolved[0]) if resolved else None
+    resolve_ms = int(more[0]) if more and more[0] != "-" else None
     return Hold(
         hold_id, word, tuple(lines), create_ms, int(deadline), resolve_ms, reference, note, actor
     )

@@ -33,19 +33,18 @@ from inventory_server.stores.pipeline import (
     Reply,
     pack,
 )
+from inventory_server.stores.script_errors import (
+    ScriptError,
+    UnknownScriptError,
+    error_of,
+    is_unknown_script,
+)
 from inventory_server.stores.scripts import Script
 
 log = logging.getLogger(__name__)
 
-_REFUSED_WHOLE: Final = (
-    "LOADING", "BUSY", "READONLY", "MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN",
-    "TRYAGAIN", "NOAUTH", "NOPERM", "WRONGPASS", "ERR max number of clients",
-)  # fmt: skip
-"""Errors that Redis gives before a script has written anything."""
 LATE_S: Final = 0.03
 """How long before a deadline an answer has to be on its way."""
-
-
 SETTLE_PAUSE_S: Final = 0.005
 """Before a lost call is asked for again; others run meanwhile."""
 ABANDONED_S: Final = 5.0
@@ -74,6 +73,14 @@ class Partition:
         self.epoch = epoch
         self.seq = seq
         self.rewound = False
+
+
+class Started(NamedTuple):
+    """A mutation that was sent."""
+
+    command: Command
+    origin: Origin
+    call: Call
 
 
 class RedisStore:
@@ -106,6 +113,11 @@ class RedisStore:
     def is_ready(self) -> bool:
         """Whether the store can be reached, and has not gone back in time."""
         return self._connection.is_ready and not any(p.rewound for p in self.partitions)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a command would be sent at once."""
+        return self._connection.is_ready
 
     def operation_id(self, method: str, origin: Origin, part: str = "") -> str:
         """The id of what this caller asks for under its key, or of a part of that."""
@@ -141,19 +153,27 @@ class RedisStore:
         was sent; how that ended is then logged.
         """
         if not self._connection.is_ready:
-            await self._wait_ready(origin.deadline)
-        call = self._start(self._pack(command), origin.deadline)
+            await self.wait_ready(origin.deadline)
+        return await self.finish(self.start(command, origin))
+
+    def start(self, command: Command, origin: Origin) -> Started:
+        """Sends what `mutate` would; raises StoreUnavailable where there is no connection."""
+        return Started(command, origin, self._start(self._pack(command), origin.deadline))
+
+    async def finish(self, started: Started) -> list[Any]:
+        """The reply to what was started, as `mutate` answers it."""
+        command, origin, call = started
         try:
             try:
                 reply = await call.future
             except LostError:
                 reply = await self._settle(command, origin)
         except asyncio.CancelledError:
-            self.background(self._log_end(command, origin, call))
+            self.abandon(started)
             raise
         if isinstance(reply, hiredis.ReplyError):
-            if not _is_unknown_script(reply):
-                raise _error_of(reply)
+            if not is_unknown_script(reply):
+                raise error_of(reply)
             await self._load(command.script, origin.deadline)
             return await self.mutate(command, origin)
         if reply[0] == "rewound":
@@ -161,6 +181,10 @@ class RedisStore:
                 return await self.mutate(command, origin)
             raise StoreRewound(int(reply[1]))
         return reply  # type: ignore[no-any-return]
+
+    def abandon(self, started: Started) -> None:
+        """Lets what was started end without its caller; how it ended is logged."""
+        self.background(self._log_end(*started))
 
     def see(self, places: str) -> None:
         """Remembers how far the journals reach, so that a store put back is noticed."""
@@ -183,7 +207,7 @@ class RedisStore:
         sha = self._scripts[command.script].sha
         return pack(("EVALSHA", sha, len(command.keys), *command.keys, *command.arguments()))
 
-    async def _wait_ready(self, deadline: float) -> None:
+    async def wait_ready(self, deadline: float) -> None:
         """Waits a while for a connection; raises StoreUnavailable."""
         left = deadline - LATE_S - self._loop.time()
         if not await self._connection.wait_ready(max(0.0, min(left, self._connect_wait_s))):
@@ -198,13 +222,13 @@ class RedisStore:
     async def _ask(self, packed: bytes, deadline: float) -> Reply:
         """Sends what changes nothing, or may be done twice."""
         if not self._connection.is_ready:
-            await self._wait_ready(deadline)
+            await self.wait_ready(deadline)
         try:
             reply = await self._start(packed, deadline).future
         except LostError as error:
             raise StoreUnavailable(str(error)) from error
         if isinstance(reply, hiredis.ReplyError):
-            raise _error_of(reply)
+            raise error_of(reply)
         return reply
 
     async def _run_once(self, command: Command, deadline: float) -> list[Any]:
@@ -229,7 +253,7 @@ class RedisStore:
             try:
                 call = self._connection.start(self._pack(command), origin.deadline - LATE_S)
                 reply = await call.future
-                if isinstance(reply, hiredis.ReplyError) and _is_unknown_script(reply):
+                if isinstance(reply, hiredis.ReplyError) and is_unknown_script(reply):
                     await self._load(command.script, origin.deadline)
                 elif isinstance(reply, hiredis.ReplyError) or reply[0] == "rewound":
                     if isinstance(reply, list) and self._adopt(reply):
@@ -274,24 +298,3 @@ class RedisStore:
             # No seq is as high: others may write on there, this server does not any more.
             partition.rewound, partition.seq = True, NEVER_SEEN
         return False
-
-
-class ScriptError(Exception):
-    """A script failed: a bug, or a key of the wrong type. Nothing was written."""
-
-
-class UnknownScriptError(ScriptError):
-    """The store has forgotten the script. Nothing was run."""
-
-
-def _is_unknown_script(reply: Exception) -> bool:
-    return str(reply).startswith("NOSCRIPT")
-
-
-def _error_of(reply: Exception) -> Exception:
-    text = str(reply)
-    if text.startswith("OOM"):
-        return StoreFull()
-    if text.startswith(_REFUSED_WHOLE):
-        return StoreUnavailable(f"the store refused the call: {text.partition(' ')[0]}")
-    return UnknownScriptError(text) if _is_unknown_script(reply) else ScriptError(text)

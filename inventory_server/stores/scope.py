@@ -17,13 +17,13 @@ class Scope:
     """The scope of lines that are summed and sorted by location and SKU.
 
     `partitions` are those touched, `home` first where it is given, then the
-    first line's; `numbers` has each line's partition. `fixed` is the part of
-    ARGV that comes before the scope.
+    first line's. `fixed` is the part of
+    ARGV that comes before the scope. Without `amounts` a line is its level alone.
     """
 
     __slots__ = (
         *("_locations", "_store", "_values"),
-        *("counts", "fixed", "keys", "numbers", "partitions"),
+        *("counts", "fixed", "keys", "partitions"),
     )
 
     def __init__(
@@ -33,18 +33,22 @@ class Scope:
         *,
         makes_levels: bool = False,
         expected: Sequence[str] | None = None,
+        amounts: bool = True,
         home: int | None = None,
     ) -> None:
         self._store = store
         self.partitions: list[int] = [] if home is None else [home]
         self._locations: list[Argument] = []
         self._values: list[Argument] = []
-        self.numbers: list[int] = []
         self.fixed: tuple[Argument, ...] = ()
-        self.keys = self._build(lines, makes_levels, expected)
+        self.keys = self._build(lines, makes_levels, expected, amounts)
 
     def _build(
-        self, lines: Sequence[Line], makes_levels: bool, expected: Sequence[str] | None
+        self,
+        lines: Sequence[Line],
+        makes_levels: bool,
+        expected: Sequence[str] | None,
+        amounts: bool,
     ) -> list[str]:
         keyspace = self._store.keys
         location_keys: list[str] = []
@@ -61,9 +65,8 @@ class Scope:
                 location_keys.append(low)
                 if makes_levels:
                     location_keys.append(skus)
-            self.numbers.append(number)
             line_keys += (level + sku, level_due + sku)
-            values += (index, sku, amount)
+            values += (index, sku, amount) if amounts else (index, sku)
             if expected is not None:
                 values.append(expected[i])
         self.counts = f"{len(self.partitions)} {index} {len(lines)} {self._store.store_id}"

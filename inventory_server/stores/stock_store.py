@@ -91,6 +91,7 @@ class StockStore:
         note: str,
         reference: str,
         force: bool,
+        validate_only: bool,
         fingerprint: str,
         origin: Origin,
     ) -> Change | Due:
@@ -101,7 +102,11 @@ class StockStore:
         ]
         scope = Scope(self._store, counts, makes_levels=True, expected=expected)
         texts = (reference, note, reason)
-        own: tuple[Argument, ...] = (self._kept_ms(origin), "1" if force else "")
+        own: tuple[Argument, ...] = (
+            self._kept_ms(origin),
+            "1" if force else "",
+            "1" if validate_only else "",
+        )
         return await self._run(
             "set_stock", "SetStock", scope, counts, texts, own, fingerprint, origin
         )
@@ -113,12 +118,13 @@ class StockStore:
         reason: str,
         note: str,
         reference: str,
+        validate_only: bool,
         fingerprint: str,
         origin: Origin,
     ) -> Change | Due:
         """Changes counts by deltas; `lines` are summed and sorted."""
         scope, texts = Scope(self._store, lines), (reference, note, reason)
-        own = (self._kept_ms(origin), MAX_TOTAL)
+        own = (self._kept_ms(origin), MAX_TOTAL, "1" if validate_only else "")
         return await self._run(
             "adjust_stock", "AdjustStock", scope, lines, texts, own, fingerprint, origin
         )
@@ -130,6 +136,26 @@ class StockStore:
         scope, own = Scope(self._store, lines), (self._kept_ms(origin),)
         return await self._run(
             "record_sale", "RecordSale", scope, lines, (reference,), own, fingerprint, origin
+        )
+
+    async def transfer(
+        self, deltas: Sequence[Line], *, reference: str, fingerprint: str, origin: Origin
+    ) -> Change | Due:
+        """Moves units; `deltas` are one line a level, sorted, below 0 where units leave."""
+        scope, own = Scope(self._store, deltas, makes_levels=True), (self._kept_ms(origin),)
+        return await self._run(
+            "transfer_stock", "TransferStock", scope, deltas, (reference,), (*own, MAX_TOTAL),
+            fingerprint, origin,
+        )  # fmt: skip
+
+    async def delete(
+        self, levels: Sequence[Line], *, fingerprint: str, origin: Origin
+    ) -> Change | Due:
+        """Deletes empty levels; `levels` are sorted, and their quantities mean nothing."""
+        scope = Scope(self._store, levels, makes_levels=True, amounts=False)
+        own = (self._kept_ms(origin),)
+        return await self._run(
+            "delete_levels", "DeleteStockLevels", scope, levels, (), own, fingerprint, origin
         )
 
     async def import_lines(
@@ -181,6 +207,8 @@ class StockStore:
         scope.fixed = (store.now_ms, op, fingerprint, origin.actor, *texts, *own, scope.counts)
         keys = [store.keys.record(scope.partitions[0], op), *scope.keys]
         reply = await store.mutate(Command(script, keys, scope.arguments), origin)
+        if reply[0] == "valid":
+            return Change(parse_levels(lines, reply[1]), "", False)
         if reply[0] not in ("ok", "replay"):
             return lines_error(reply, lines, origin)
         _, epoch, places, levels = reply[1].split(" ", 3)

@@ -22,7 +22,7 @@ _KEYWORDS = frozenset(
 _FUNCTION = re.compile(r"^local function (\w+)\(.*?^end$", re.DOTALL | re.MULTILINE)
 _CALL = re.compile(r"redis\.p?call\(([^,)]*)")
 # A table that begins with a word and is not a list of words is an answer.
-_ANSWER = re.compile(r"\{ '([a-z_]+)'(?!, ')|return refuse\('([a-z_]+)'")
+_ANSWER = re.compile(r"\{ '([a-z_]+)'(?!, ')|(?:return|answer =) refuse\('([a-z_]+)'")
 
 
 @dataclass(frozen=True)

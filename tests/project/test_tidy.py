@@ -248,10 +248,13 @@ def test_no_configuration_names_a_package_registry() -> None:
 # Scripts
 
 READS = {
-    *("EXISTS", "GET", "HLEN", "HMGET", "SCARD", "TIME", "TYPE", "XLEN", "XREVRANGE", "ZCARD"),
+    *("EXISTS", "GET", "HLEN", "HMGET", "LLEN", "LRANGE", "SCARD", "TIME", "TYPE", "XLEN"),
+    *("XREVRANGE", "ZCARD"),
     *("ZCOUNT", "ZRANGE", "ZRANGEBYSCORE"),
 }
-WRITES = {"DEL", "HSET", "HSETNX", "SADD", "SET", "SREM", "XADD", "ZADD", "ZREM"}
+WRITES = {
+    *("DEL", "HSET", "HSETNX", "LTRIM", "RPUSH", "SADD", "SET", "SREM", "XADD", "ZADD", "ZREM"),
+}
 BUILTINS = frozenset(
     (
         *("KEYS", "ARGV", "redis", "cjson", "error", "ipairs", "math", "pairs", "string"),

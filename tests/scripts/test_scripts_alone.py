@@ -12,7 +12,6 @@ from typing import Any
 
 import fakeredis
 import grpc
-import hiredis
 import pytest
 import redis
 from google.protobuf.duration_pb2 import Duration
@@ -21,68 +20,27 @@ from inventory.v1 import hold_service_pb2 as hold_pb
 from inventory.v1 import stock_service_pb2 as stock_pb
 
 from inventory_server.domain.errors import InventoryError
-from inventory_server.domain.model import CountLine, Line, Origin
+from inventory_server.domain.model import (
+    ConfirmRequest,
+    CountLine,
+    Line,
+    Origin,
+    PlaceRequest,
+    ReleaseRequest,
+)
 from inventory_server.server import Server
 from inventory_server.settings import Settings
 from inventory_server.stores.hold_store import HoldStore
-from inventory_server.stores.keys import Keyspace
-from inventory_server.stores.opening import SCHEMA
-from inventory_server.stores.pipeline import Call
-from inventory_server.stores.redis_store import Partition, RedisStore
-from inventory_server.stores.scripts import load_script, script_names
+from inventory_server.stores.redis_store import RedisStore
 from inventory_server.stores.stock_store import ImportRefusal, StockStore
 from tests.calls import COUNT, key, level_of, line, place, refused, set_stock
 from tests.eventually import eventually
 from tests.fold import assert_journal_folds_to_state
 from tests.processes import stop_process
 from tests.scripts.database import content, dump
+from tests.scripts.direct import NOW, PARTITIONS, open_store
 
-NOW = 1_800_000_000_000
 PLACES = ("online", "store:DELHI")
-PARTITIONS = 16
-
-
-class DirectConnection:
-    """What a RedisStore needs of its connection, over any redis-py client."""
-
-    is_ready = True
-
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
-        self._reader = hiredis.Reader(encoding="utf-8")
-
-    async def wait_ready(self, timeout_s: float) -> bool:
-        return True
-
-    def start(self, packed: bytes, deadline: float) -> Call:
-        self._reader.feed(packed)
-        call = Call(asyncio.get_running_loop().create_future(), deadline)
-        try:
-            call.settle(self._client.execute_command(*self._reader.gets()))
-        except redis.ResponseError as error:
-            call.settle(hiredis.ReplyError(str(error)))
-        return call
-
-
-def open_store(client: redis.Redis, *, with_shebang: bool) -> RedisStore:
-    """A store on this client, with fixed ids, at a set time."""
-    scripts = {name: load_script(name, with_shebang=with_shebang) for name in script_names()}
-    for script in scripts.values():
-        assert client.script_load(script.text) == script.sha
-    keys, secret = Keyspace(PARTITIONS), bytes(32)
-    for n in range(PARTITIONS):
-        made = client.evalsha(
-            scripts["initialize_partition"].sha, 2, keys.meta(n), keys.journal(n),
-            SCHEMA, PARTITIONS, "store", secret.hex(),
-        )  # fmt: skip
-        assert made == ["ok", SCHEMA, str(PARTITIONS), "store", secret.hex(), "1", "0"]
-    store = RedisStore(
-        DirectConnection(client),  # type: ignore[arg-type]
-        scripts, keys, store_id="store", secret=secret,
-        partitions=[Partition(n, "1", 0) for n in range(PARTITIONS)],
-    )  # fmt: skip
-    store.now_ms = str(NOW)
-    return store
 
 
 class Story:
@@ -111,8 +69,8 @@ class Story:
         lines = [CountLine(sku, place_name, on_hand, expected) for place_name in PLACES]
         await self.tell(
             self.stock.set(
-                lines, reason="COUNT", note="n", reference="r", force=False, fingerprint=name,
-                origin=self.origin(name),
+                lines, reason="COUNT", note="n", reference="r", force=False, validate_only=False,
+                fingerprint=name, origin=self.origin(name),
             )
         )  # fmt: skip
 
@@ -120,7 +78,7 @@ class Story:
         lines = [Line(sku, place_name, delta) for place_name in PLACES]
         await self.tell(
             self.stock.adjust(
-                lines, reason="LOSS", note="", reference="", fingerprint=name,
+                lines, reason="LOSS", note="", reference="", validate_only=False, fingerprint=name,
                 origin=self.origin(name),
             )
         )  # fmt: skip
@@ -135,25 +93,56 @@ class Story:
         await self.tell(
             self.stock.import_lines(
                 lines, mode=mode, rows=(first, first + 2), reference="r",
-                fingerprint=f"{name} {first}", origin=self.origin(name),
+                fingerprint=f"{name}-{first}", origin=self.origin(name),
             )
         )  # fmt: skip
 
-    async def place(self, name: str, sku: str, quantity: int, fingerprint: str = "") -> str:
+    async def transfer(self, name: str, sku: str, quantity: int) -> None:
+        deltas = [Line(sku, PLACES[0], -quantity), Line(sku, PLACES[1], quantity)]
+        await self.tell(
+            self.stock.transfer(deltas, reference="t", fingerprint=name, origin=self.origin(name))
+        )
+
+    async def delete(self, name: str, sku: str) -> None:
+        levels = [Line(sku, place_name, 0) for place_name in PLACES]
+        await self.tell(self.stock.delete(levels, fingerprint=name, origin=self.origin(name)))
+
+    async def place(
+        self, name: str, sku: str, quantity: int, fingerprint: str = "", partial: bool = False
+    ) -> str:
         lines = [Line(sku, place_name, quantity) for place_name in PLACES]
-        answer = await self.tell(
-            self.holds.place(
-                lines, ttl_ms=10_000, reference="order-1", note="", origin=self.origin(name),
-                fingerprint=fingerprint or name,
-            )
-        )  # fmt: skip
+        request = PlaceRequest(lines, 10_000, "order-1", "", partial)
+        command = self.holds.place_command(request, fingerprint or name, self.origin(name))
+
+        async def placed() -> Any:
+            reply = await self.holds.run(command.command, self.origin(name))
+            return self.holds.placed(command, reply, self.origin(name))
+
+        answer = await self.tell(placed())
         return getattr(getattr(answer, "hold", None), "hold_id", "")
 
-    async def end(self, verb: str, hold_id: str) -> None:
-        run = getattr(self.holds, verb)
-        more = {"ttl_ms": 20_000} if verb == "extend" else {}
-        origin = self.origin(f"{verb} {hold_id}")
-        await self.tell(run(hold_id, fingerprint=hold_id, origin=origin, **more))
+    async def end(self, verb: str, hold_id: str, quantity: int = 0, keep: bool = False) -> None:
+        name, lines = f"{verb}-{hold_id}-{quantity}", []
+        if quantity:
+            lines = [Line("A", PLACES[1], quantity)]
+        origin = self.origin(name)
+
+        async def ended() -> Any:
+            if verb == "extend":
+                return await self.holds.extend(
+                    hold_id, ttl_ms=20_000, fingerprint=name, origin=origin
+                )
+            if verb == "rehold":
+                return await self.holds.rehold(hold_id, fingerprint=name, origin=origin)
+            if verb == "confirm":
+                request = ConfirmRequest(hold_id, lines, keep)
+                command = self.holds.confirm_command(request, name, origin)
+            else:
+                command = self.holds.release_command(ReleaseRequest(hold_id, lines), name, origin)
+            reply = await self.holds.run(command, origin)
+            return self.holds.changed(reply, hold_id, lines, origin)
+
+        await self.tell(ended())
 
     async def run(self) -> list[Any]:
         await self.set("s1", "A", 10)
@@ -175,10 +164,29 @@ class Story:
             await self.end(verb, hold_id)
             await self.end(verb, hold_id)
         await self.end("confirm", ids[1])
+        ids.append(await self.place("p10", "A", 30, partial=True))
+        for verb, quantity, keep in (
+            ("confirm", 1, True), ("release", 1, False), ("confirm", 99, True),
+            ("confirm", 1, False),
+        ):  # fmt: skip
+            await self.end(verb, ids[4], quantity, keep)
+            await self.end(verb, ids[4], quantity, keep)
+        await self.transfer("t1", "A", 1)
+        await self.transfer("t2", "A", 1000)
+        await self.set("s3", "D", 0)
+        await self.delete("d1", "D")
+        await self.delete("d2", "D")
+        await self.delete("d3", "A")
+        await self.set("s4", "D", 1)
         await self.read(ids)
         self.store.now_ms = str(NOW + 10_000)
         await self.read(ids)
+        await self.end("rehold", ids[3])
         await self.expire()
+        await self.read(ids)
+        for hold_id in ids:
+            await self.end("rehold", hold_id)
+            await self.end("rehold", hold_id)
         await self.read(ids)
         self.store.now_ms = str(NOW + 86_400_000 + 30_000)
         await self.expire()
@@ -197,6 +205,7 @@ class Story:
         await self.tell(self.holds.read_due(deadline))
         for n in range(PARTITIONS):
             await self.tell(self.holds.expire(self.store.keys.due(n), deadline))
+            await self.tell(self.holds.remove(n, deadline))
 
 
 async def test_fakeredis_and_redis_tell_one_story(db: redis.Redis) -> None:

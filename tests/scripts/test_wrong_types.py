@@ -19,7 +19,7 @@ from inventory.v1 import stock_service_pb2 as stock_pb
 from inventory_server.domain.model import Origin
 from inventory_server.server import Server
 from inventory_server.stores.keys import partition_of
-from inventory_server.stores.redis_store import ScriptError
+from inventory_server.stores.script_errors import ScriptError
 from tests.calls import COUNT, key, line, place, refused, set_stock
 from tests.scripts.database import dump, put_wrong_type
 

@@ -11,8 +11,8 @@ import redis
 
 from inventory_server.stores.keys import Keyspace, home_of, is_hold_id, partition_of
 
-LEVEL = files("inventory_server") / "scripts" / "include" / "level.lua"
-INCLUDE = files("inventory_server") / "scripts" / "include" / "hold.lua"
+INCLUDES = files("inventory_server") / "scripts" / "include"
+LOADED = ("arguments.lua", "level.lua", "journal.lua", "hold.lua")
 LOCATIONS = ["online", *[f"store:S{n}" for n in range(20)], "store:" + "L" * 64]
 HOLD_ID = "3-" + "a2" * 10
 
@@ -45,7 +45,8 @@ def test_every_key_of_a_location_carries_its_partitions_tag(location: str) -> No
     number = partition_of(location, 16)
     names = [
         keys.level(location, "A"), keys.level_due(location, "A"), keys.skus(location),
-        keys.low(location), keys.due(number), keys.refs(number), keys.journal(number),
+        keys.low(location), keys.due(number), keys.ended(number), keys.refs(number),
+        keys.journal(number),
         keys.meta(number), keys.locations(number), keys.record(number, "op"),
         keys.hold(f"{number}-{'a' * 20}"),
     ]  # fmt: skip
@@ -81,26 +82,28 @@ def test_lua_and_python_name_the_same_keys(db: redis.Redis, location: str, sku: 
     hold_id = f"{number}-{'a' * 20}"
     db.set(keys.level(location, sku), "10 0 1")
     script = (
-        LEVEL.read_text("utf-8")
-        + INCLUDE.read_text("utf-8")
-        + "local hold = { id = ARGV[2], record = '\\n\\n' .. ARGV[3] .. '\\n' }"
+        "".join((INCLUDES / name).read_text("utf-8") for name in LOADED)
+        + "local hold = { id = ARGV[2], word = 'HELD', parts = '',"
+        " record = '\\n\\n' .. ARGV[3] .. '\\n' }"
         " local line = read_lines(hold, {})[1]"
         " local keys = { line.level.key, line.due, line.low }"
-        " for _, name in ipairs({ 'due', 'refs', 'meta', 'journal', 'hold:' .. hold.id }) do"
+        " local names = { 'due', 'ended', 'refs', 'meta', 'journal', 'hold:' .. hold.id }"
+        " for _, name in ipairs(names) do"
         " keys[#keys + 1] = partition_key(ARGV[1], name) end"
         " return keys"
     )
     packed = f"{number} {location} {sku} 1"
     assert db.eval(script, 0, number, hold_id, packed) == [
         keys.level(location, sku), keys.level_due(location, sku), keys.low(location),
-        keys.due(number), keys.refs(number), keys.meta(number), keys.journal(number),
+        keys.due(number), keys.ended(number), keys.refs(number), keys.meta(number),
+        keys.journal(number),
         keys.hold(hold_id),
     ]  # fmt: skip
 
 
-def test_no_script_but_the_hold_include_makes_names_of_keys() -> None:
-    for path in [*INCLUDE.parent.iterdir(), *INCLUDE.parent.parent.iterdir()]:
-        if path.name.endswith(".lua") and path.name != INCLUDE.name:
+def test_no_script_but_the_journal_include_makes_names_of_keys() -> None:
+    for path in [*INCLUDES.iterdir(), *INCLUDES.parent.iterdir()]:
+        if path.name.endswith(".lua") and path.name != "journal.lua":
             assert not re.search(r"'inv:", path.read_text("utf-8")), path.name
 
 

@@ -30,7 +30,9 @@ LINES = st.lists(
 def record_of(lines: list[Line], *texts: str) -> str:
     """A record as place_hold writes it."""
     levels = ",".join("10 2 3" for _ in lines)
-    packed = pack_lines(lines, [n % 16 for n in range(len(lines))])
+    packed = ",".join(
+        f"{n % 16} {location} {sku} {quantity}" for n, (sku, location, quantity) in enumerate(lines)
+    )
     return "\n".join(("print", "1000 300000 1 3:7,5:9", packed, levels, *texts))
 
 
@@ -49,16 +51,16 @@ def test_a_record_reads_as_it_was_packed(
     assert parse_hold("3-a", record, "HELD 301000") == hold
 
 
-def test_one_line_is_packed_like_many() -> None:
+def test_asked_lines_are_packed_without_their_partitions() -> None:
     line = Line("A", "store:X", 3)
-    assert pack_lines([line], [7]) == "7 store:X A 3"
-    assert pack_lines([line, line], [7, 7]) == "7 store:X A 3,7 store:X A 3"
+    assert pack_lines([]) == ""
+    assert pack_lines([line]) == "store:X A 3"
+    assert pack_lines([line, line]) == "store:X A 3,store:X A 3"
 
 
-def test_lines_and_partitions_belong_together() -> None:
+def test_a_level_that_did_not_change_is_left_out() -> None:
     lines = [Line("A", "online", 1), Line("B", "online", 1)]
-    with pytest.raises(ValueError, match="zip"):
-        pack_lines(lines, [3])
+    assert parse_levels(lines, "-,10 2 3") == (Level("B", "online", 10, 2, 3),)
 
 
 def test_a_level_without_a_policy_is_short() -> None:
@@ -94,6 +96,9 @@ def test_levels_and_lines_belong_together() -> None:
         ("CONFIRMED 500 400", "CONFIRMED", 400, (0, 3, 0, 0)),
         ("RELEASED 500 400", "RELEASED", 400, (0, 0, 3, 0)),
         ("EXPIRED 500 500", "EXPIRED", 500, (0, 0, 0, 3)),
+        ("HELD 500 - 1:0:0", "HELD", None, (2, 1, 0, 0)),
+        ("CONFIRMED 500 400 1:2:0", "CONFIRMED", 400, (0, 1, 2, 0)),
+        ("EXPIRED 500 500 0:1:2", "EXPIRED", 500, (0, 0, 1, 2)),
     ],
 )
 def test_a_hold_is_its_record_and_its_state(

@@ -41,6 +41,8 @@ def lines_of(kind: type[errors.LinesRefused], count: int) -> errors.LinesRefused
 
 LINES = (
     errors.InsufficientStock,
+    errors.QuantityExceedsHeld,
+    errors.LevelInUse,
     errors.BelowHeld,
     errors.TotalTooLarge,
     errors.OnHandMismatch,
@@ -54,6 +56,9 @@ EVERY = [
     (errors.HoldAlreadyReleased("3-a", AT_MS), "FAILED_PRECONDITION", "PreconditionFailure"),
     (errors.HoldExpired("3-a", AT_MS), "FAILED_PRECONDITION", "PreconditionFailure"),
     (lines_of(errors.InsufficientStock, 2), "FAILED_PRECONDITION", "PreconditionFailure"),
+    (lines_of(errors.QuantityExceedsHeld, 2), "FAILED_PRECONDITION", "PreconditionFailure"),
+    (lines_of(errors.LevelInUse, 2), "FAILED_PRECONDITION", "PreconditionFailure"),
+    (errors.LevelBusy("A", "online", 20_000), "ABORTED", "RetryInfo"),
     (lines_of(errors.BelowHeld, 2), "FAILED_PRECONDITION", "PreconditionFailure"),
     (lines_of(errors.TotalTooLarge, 2), "FAILED_PRECONDITION", "PreconditionFailure"),
     (lines_of(errors.OnHandMismatch, 2), "ABORTED", "PreconditionFailure"),

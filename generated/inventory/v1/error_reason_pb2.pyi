@@ -79,7 +79,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_HOLD_ALREADY_RELEASED: _ErrorReason.ValueType  # 8
     """FAILED_PRECONDITION. The hold was released. Metadata as above."""
     ERROR_REASON_HOLD_EXPIRED: _ErrorReason.ValueType  # 9
-    """FAILED_PRECONDITION. The hold's deadline has passed.
+    """FAILED_PRECONDITION. The hold's deadline has passed. Where
+    `rehold_if_expired` could not take its units again, the values of
+    INSUFFICIENT_STOCK stand there too.
 
         { "reason": "HOLD_EXPIRED",
           "metadata": { "hold_id": "...",
@@ -130,6 +132,31 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INTERNAL. A bug of the server. Its log has the text, under the request id.
 
         { "reason": "INTERNAL", "metadata": { "request_id": "..." } }
+    """
+    ERROR_REASON_QUANTITY_EXCEEDS_HELD: _ErrorReason.ValueType  # 18
+    """FAILED_PRECONDITION. More is to be confirmed or released than the hold
+    has left of it.
+
+        { "reason": "QUANTITY_EXCEEDS_HELD",
+          "metadata": { "short_lines": "1", "sku": "SKU1",
+                        "location": "online", "requested": "5",
+                        "held": "3" } }
+    """
+    ERROR_REASON_LEVEL_IN_USE: _ErrorReason.ValueType  # 19
+    """FAILED_PRECONDITION. A level to delete still has units.
+
+        { "reason": "LEVEL_IN_USE",
+          "metadata": { "short_lines": "1", "sku": "SKU1",
+                        "location": "online", "on_hand": "5",
+                        "held": "3" } }
+    """
+    ERROR_REASON_LEVEL_BUSY: _ErrorReason.ValueType  # 20
+    """ABORTED. The level kept changing, or has too many open holds, to be
+    repaired in one step. Try again when less is going on.
+
+        { "reason": "LEVEL_BUSY",
+          "metadata": { "sku": "SKU1", "location": "online",
+                        "open_holds": "20000" } }
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -196,7 +223,9 @@ ERROR_REASON_HOLD_ALREADY_CONFIRMED: ErrorReason.ValueType  # 7
 ERROR_REASON_HOLD_ALREADY_RELEASED: ErrorReason.ValueType  # 8
 """FAILED_PRECONDITION. The hold was released. Metadata as above."""
 ERROR_REASON_HOLD_EXPIRED: ErrorReason.ValueType  # 9
-"""FAILED_PRECONDITION. The hold's deadline has passed.
+"""FAILED_PRECONDITION. The hold's deadline has passed. Where
+`rehold_if_expired` could not take its units again, the values of
+INSUFFICIENT_STOCK stand there too.
 
     { "reason": "HOLD_EXPIRED",
       "metadata": { "hold_id": "...",
@@ -247,5 +276,30 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 17
 """INTERNAL. A bug of the server. Its log has the text, under the request id.
 
     { "reason": "INTERNAL", "metadata": { "request_id": "..." } }
+"""
+ERROR_REASON_QUANTITY_EXCEEDS_HELD: ErrorReason.ValueType  # 18
+"""FAILED_PRECONDITION. More is to be confirmed or released than the hold
+has left of it.
+
+    { "reason": "QUANTITY_EXCEEDS_HELD",
+      "metadata": { "short_lines": "1", "sku": "SKU1",
+                    "location": "online", "requested": "5",
+                    "held": "3" } }
+"""
+ERROR_REASON_LEVEL_IN_USE: ErrorReason.ValueType  # 19
+"""FAILED_PRECONDITION. A level to delete still has units.
+
+    { "reason": "LEVEL_IN_USE",
+      "metadata": { "short_lines": "1", "sku": "SKU1",
+                    "location": "online", "on_hand": "5",
+                    "held": "3" } }
+"""
+ERROR_REASON_LEVEL_BUSY: ErrorReason.ValueType  # 20
+"""ABORTED. The level kept changing, or has too many open holds, to be
+repaired in one step. Try again when less is going on.
+
+    { "reason": "LEVEL_BUSY",
+      "metadata": { "sku": "SKU1", "location": "online",
+                    "open_holds": "20000" } }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

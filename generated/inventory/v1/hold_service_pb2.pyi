@@ -41,7 +41,9 @@ class _HoldStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HoldState.V
     """Ended: the deadline passed."""
 
 class HoldState(_HoldState, metaclass=_HoldStateEnumTypeWrapper):
-    """A hold's life: HELD, and then one of the others for good."""
+    """A hold's life: HELD, and then one of the others. Only an expired hold can
+    still become confirmed, by `rehold_if_expired`.
+    """
 
 HOLD_STATE_UNSPECIFIED: HoldState.ValueType  # 0
 """Not set."""
@@ -177,10 +179,15 @@ class PlaceHoldRequest(_message.Message):
     TTL_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
     reference: _builtins.str
     """The order or document this is for; at most 128 characters."""
     note: _builtins.str
     """Free text; at most 256 characters."""
+    allow_partial: _builtins.bool
+    """Hold what there is, where not everything is. Lines that get nothing are
+    not in the hold.
+    """
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[_line_pb2.Line]:
         """1 to 100 lines."""
@@ -196,10 +203,11 @@ class PlaceHoldRequest(_message.Message):
         ttl: _duration_pb2.Duration | None = ...,
         reference: _builtins.str = ...,
         note: _builtins.str = ...,
+        allow_partial: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "note", b"note", "reference", b"reference", "ttl", b"ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_partial", b"allow_partial", "lines", b"lines", "note", b"note", "reference", b"reference", "ttl", b"ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -214,6 +222,7 @@ class PlaceHoldResponse(_message.Message):
     HOLD_FIELD_NUMBER: _builtins.int
     LEVELS_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
+    SHORTAGES_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """This change's place in the stream of changes. Opaque."""
     @_builtins.property
@@ -224,20 +233,63 @@ class PlaceHoldResponse(_message.Message):
     def levels(self) -> _containers.RepeatedCompositeFieldContainer[_stock_level_pb2.StockLevel]:
         """The touched levels as they became, in the order of the hold's lines."""
 
+    @_builtins.property
+    def shortages(self) -> _containers.RepeatedCompositeFieldContainer[Global___LineShortage]:
+        """With `allow_partial`: the levels that gave less than was asked."""
+
     def __init__(
         self,
         *,
         hold: Global___Hold | None = ...,
         levels: _abc.Iterable[_stock_level_pb2.StockLevel] | None = ...,
         cursor: _builtins.str = ...,
+        shortages: _abc.Iterable[Global___LineShortage] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "hold", b"hold", "levels", b"levels"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "hold", b"hold", "levels", b"levels", "shortages", b"shortages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PlaceHoldResponse: _TypeAlias = PlaceHoldResponse  # noqa: Y015
+
+@_typing.final
+class LineShortage(_message.Message):
+    """A level that gave less than was asked of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SKU_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
+    REQUESTED_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    SHORTAGE_FIELD_NUMBER: _builtins.int
+    sku: _builtins.str
+    """The sellable thing."""
+    location: _builtins.str
+    """`online` or `store:<id>`."""
+    requested: _builtins.int
+    """Units asked for, summed over the request's lines for this level."""
+    held: _builtins.int
+    """Units that the hold got."""
+    shortage: _builtins.int
+    """requested - held."""
+    def __init__(
+        self,
+        *,
+        sku: _builtins.str = ...,
+        location: _builtins.str = ...,
+        requested: _builtins.int = ...,
+        held: _builtins.int = ...,
+        shortage: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "location", b"location", "requested", b"requested", "shortage", b"shortage", "sku", b"sku"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LineShortage: _TypeAlias = LineShortage  # noqa: Y015
 
 @_typing.final
 class GetHoldRequest(_message.Message):
@@ -286,22 +338,116 @@ class GetHoldResponse(_message.Message):
 Global___GetHoldResponse: _TypeAlias = GetHoldResponse  # noqa: Y015
 
 @_typing.final
+class ListHoldsRequest(_message.Message):
+    """Asks for a page of holds: of a reference, or of a level."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    SKU_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    reference: _builtins.str
+    """The reference that the holds were placed with; or give `sku` and
+    `location`.
+    """
+    sku: _builtins.str
+    """The level's SKU."""
+    location: _builtins.str
+    """The level's location."""
+    state: Global___HoldState.ValueType
+    """Only holds in this state."""
+    actor: _builtins.str
+    """Only holds that this actor placed."""
+    page_size: _builtins.int
+    """Holds a page: 0 means 50, more than 1000 is cut to 1000."""
+    page_token: _builtins.str
+    """The `next_page_token` of the page before; the other fields must be the
+    same as then.
+    """
+    def __init__(
+        self,
+        *,
+        reference: _builtins.str = ...,
+        sku: _builtins.str = ...,
+        location: _builtins.str = ...,
+        state: Global___HoldState.ValueType = ...,
+        actor: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "location", b"location", "page_size", b"page_size", "page_token", b"page_token", "reference", b"reference", "sku", b"sku", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHoldsRequest: _TypeAlias = ListHoldsRequest  # noqa: Y015
+
+@_typing.final
+class ListHoldsResponse(_message.Message):
+    """A page of holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLDS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Where to go on; empty at the end."""
+    @_builtins.property
+    def holds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hold]:
+        """The holds."""
+
+    def __init__(
+        self,
+        *,
+        holds: _abc.Iterable[Global___Hold] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holds", b"holds", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHoldsResponse: _TypeAlias = ListHoldsResponse  # noqa: Y015
+
+@_typing.final
 class ConfirmHoldRequest(_message.Message):
-    """Sells a hold."""
+    """Sells a hold, or a part of it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     HOLD_ID_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    KEEP_REST_FIELD_NUMBER: _builtins.int
+    REHOLD_IF_EXPIRED_FIELD_NUMBER: _builtins.int
     hold_id: _builtins.str
     """The id that PlaceHold answered."""
+    keep_rest: _builtins.bool
+    """Keep what `lines` leave held, instead of releasing it."""
+    rehold_if_expired: _builtins.bool
+    """If the hold has expired, take its units again and sell them. Not together
+    with `lines`.
+    """
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[_line_pb2.Line]:
+        """How many units of which lines; empty means all that is held. At most 100."""
+
     def __init__(
         self,
         *,
         hold_id: _builtins.str = ...,
+        lines: _abc.Iterable[_line_pb2.Line] | None = ...,
+        keep_rest: _builtins.bool = ...,
+        rehold_if_expired: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_id", b"hold_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_id", b"hold_id", "keep_rest", b"keep_rest", "lines", b"lines", "rehold_if_expired", b"rehold_if_expired"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -316,8 +462,11 @@ class ConfirmHoldResponse(_message.Message):
     HOLD_FIELD_NUMBER: _builtins.int
     LEVELS_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
+    REHELD_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """This change's place in the stream of changes. Opaque."""
+    reheld: _builtins.bool
+    """Whether the hold had expired and its units were taken again."""
     @_builtins.property
     def hold(self) -> Global___Hold:
         """The hold as it became."""
@@ -332,10 +481,11 @@ class ConfirmHoldResponse(_message.Message):
         hold: Global___Hold | None = ...,
         levels: _abc.Iterable[_stock_level_pb2.StockLevel] | None = ...,
         cursor: _builtins.str = ...,
+        reheld: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "hold", b"hold", "levels", b"levels"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "hold", b"hold", "levels", b"levels", "reheld", b"reheld"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -343,21 +493,27 @@ Global___ConfirmHoldResponse: _TypeAlias = ConfirmHoldResponse  # noqa: Y015
 
 @_typing.final
 class ReleaseHoldRequest(_message.Message):
-    """Gives a hold back."""
+    """Gives a hold back, or a part of it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     HOLD_ID_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
     hold_id: _builtins.str
     """The id that PlaceHold answered."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[_line_pb2.Line]:
+        """How many units of which lines; empty means all that is held. At most 100."""
+
     def __init__(
         self,
         *,
         hold_id: _builtins.str = ...,
+        lines: _abc.Iterable[_line_pb2.Line] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_id", b"hold_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_id", b"hold_id", "lines", b"lines"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -452,3 +608,401 @@ class ExtendHoldResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExtendHoldResponse: _TypeAlias = ExtendHoldResponse  # noqa: Y015
+
+@_typing.final
+class BatchPlaceHoldsItem(_message.Message):
+    """One hold of a batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """Makes the item repeatable on its own, in this call or another, also by
+    PlaceHold. Not set: the call's own key and the item's place are used.
+    """
+    @_builtins.property
+    def request(self) -> Global___PlaceHoldRequest:
+        """What PlaceHold would be asked."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        request: Global___PlaceHoldRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchPlaceHoldsItem: _TypeAlias = BatchPlaceHoldsItem  # noqa: Y015
+
+@_typing.final
+class BatchPlaceHoldsRequest(_message.Message):
+    """Places many holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchPlaceHoldsItem]:
+        """1 to 500 items."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___BatchPlaceHoldsItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchPlaceHoldsRequest: _TypeAlias = BatchPlaceHoldsRequest  # noqa: Y015
+
+@_typing.final
+class BatchPlaceHoldsResult(_message.Message):
+    """What became of one item."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """Whether this is the answer of an earlier request with the same key."""
+    @_builtins.property
+    def response(self) -> Global___PlaceHoldResponse:
+        """The hold was placed: what PlaceHold would answer."""
+
+    @_builtins.property
+    def error(self) -> Global___ItemError:
+        """The item was refused; nothing was changed for it."""
+
+    def __init__(
+        self,
+        *,
+        response: Global___PlaceHoldResponse | None = ...,
+        error: Global___ItemError | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "response", b"response"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "replayed", b"replayed", "response", b"response"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["response", "error"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___BatchPlaceHoldsResult: _TypeAlias = BatchPlaceHoldsResult  # noqa: Y015
+
+@_typing.final
+class BatchPlaceHoldsResponse(_message.Message):
+    """What became of the items."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchPlaceHoldsResult]:
+        """One result an item, in their order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___BatchPlaceHoldsResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchPlaceHoldsResponse: _TypeAlias = BatchPlaceHoldsResponse  # noqa: Y015
+
+@_typing.final
+class BatchConfirmHoldsItem(_message.Message):
+    """One hold of a batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """Makes the item repeatable on its own, in this call or another, also by
+    ConfirmHold. Not set: the call's own key and the item's place are used.
+    """
+    @_builtins.property
+    def request(self) -> Global___ConfirmHoldRequest:
+        """What ConfirmHold would be asked."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        request: Global___ConfirmHoldRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchConfirmHoldsItem: _TypeAlias = BatchConfirmHoldsItem  # noqa: Y015
+
+@_typing.final
+class BatchConfirmHoldsRequest(_message.Message):
+    """Confirms many holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchConfirmHoldsItem]:
+        """1 to 500 items."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___BatchConfirmHoldsItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchConfirmHoldsRequest: _TypeAlias = BatchConfirmHoldsRequest  # noqa: Y015
+
+@_typing.final
+class BatchConfirmHoldsResult(_message.Message):
+    """What became of one item."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """Whether this is the answer of an earlier request with the same key."""
+    @_builtins.property
+    def response(self) -> Global___ConfirmHoldResponse:
+        """The hold was confirmed: what ConfirmHold would answer."""
+
+    @_builtins.property
+    def error(self) -> Global___ItemError:
+        """The item was refused; nothing was changed for it."""
+
+    def __init__(
+        self,
+        *,
+        response: Global___ConfirmHoldResponse | None = ...,
+        error: Global___ItemError | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "response", b"response"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "replayed", b"replayed", "response", b"response"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["response", "error"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___BatchConfirmHoldsResult: _TypeAlias = BatchConfirmHoldsResult  # noqa: Y015
+
+@_typing.final
+class BatchConfirmHoldsResponse(_message.Message):
+    """What became of the items."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchConfirmHoldsResult]:
+        """One result an item, in their order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___BatchConfirmHoldsResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchConfirmHoldsResponse: _TypeAlias = BatchConfirmHoldsResponse  # noqa: Y015
+
+@_typing.final
+class BatchReleaseHoldsItem(_message.Message):
+    """One hold of a batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """Makes the item repeatable on its own, in this call or another, also by
+    ReleaseHold. Not set: the call's own key and the item's place are used.
+    """
+    @_builtins.property
+    def request(self) -> Global___ReleaseHoldRequest:
+        """What ReleaseHold would be asked."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        request: Global___ReleaseHoldRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchReleaseHoldsItem: _TypeAlias = BatchReleaseHoldsItem  # noqa: Y015
+
+@_typing.final
+class BatchReleaseHoldsRequest(_message.Message):
+    """Releases many holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchReleaseHoldsItem]:
+        """1 to 500 items."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___BatchReleaseHoldsItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchReleaseHoldsRequest: _TypeAlias = BatchReleaseHoldsRequest  # noqa: Y015
+
+@_typing.final
+class BatchReleaseHoldsResult(_message.Message):
+    """What became of one item."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """Whether this is the answer of an earlier request with the same key."""
+    @_builtins.property
+    def response(self) -> Global___ReleaseHoldResponse:
+        """The hold was released: what ReleaseHold would answer."""
+
+    @_builtins.property
+    def error(self) -> Global___ItemError:
+        """The item was refused; nothing was changed for it."""
+
+    def __init__(
+        self,
+        *,
+        response: Global___ReleaseHoldResponse | None = ...,
+        error: Global___ItemError | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "response", b"response"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "replayed", b"replayed", "response", b"response"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["response", "error"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___BatchReleaseHoldsResult: _TypeAlias = BatchReleaseHoldsResult  # noqa: Y015
+
+@_typing.final
+class BatchReleaseHoldsResponse(_message.Message):
+    """What became of the items."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchReleaseHoldsResult]:
+        """One result an item, in their order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___BatchReleaseHoldsResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchReleaseHoldsResponse: _TypeAlias = BatchReleaseHoldsResponse  # noqa: Y015
+
+@_typing.final
+class ItemError(_message.Message):
+    """Why an item of a batch was refused: what would be the status of its call."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CODE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """A google.rpc.Code."""
+    reason: _builtins.str
+    """A value of ErrorReason, by name and without its prefix."""
+    message: _builtins.str
+    """What is wrong, in a sentence."""
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Every value that the message names."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "metadata", b"metadata", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ItemError: _TypeAlias = ItemError  # noqa: Y015

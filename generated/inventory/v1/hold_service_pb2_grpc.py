@@ -49,6 +49,11 @@ class HoldServiceStub:
                 request_serializer=inventory_dot_v1_dot_hold__service__pb2.GetHoldRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_hold__service__pb2.GetHoldResponse.FromString,
                 _registered_method=True)
+        self.ListHolds = channel.unary_unary(
+                '/inventory.v1.HoldService/ListHolds',
+                request_serializer=inventory_dot_v1_dot_hold__service__pb2.ListHoldsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_hold__service__pb2.ListHoldsResponse.FromString,
+                _registered_method=True)
         self.ConfirmHold = channel.unary_unary(
                 '/inventory.v1.HoldService/ConfirmHold',
                 request_serializer=inventory_dot_v1_dot_hold__service__pb2.ConfirmHoldRequest.SerializeToString,
@@ -64,6 +69,21 @@ class HoldServiceStub:
                 request_serializer=inventory_dot_v1_dot_hold__service__pb2.ExtendHoldRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_hold__service__pb2.ExtendHoldResponse.FromString,
                 _registered_method=True)
+        self.BatchPlaceHolds = channel.unary_unary(
+                '/inventory.v1.HoldService/BatchPlaceHolds',
+                request_serializer=inventory_dot_v1_dot_hold__service__pb2.BatchPlaceHoldsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_hold__service__pb2.BatchPlaceHoldsResponse.FromString,
+                _registered_method=True)
+        self.BatchConfirmHolds = channel.unary_unary(
+                '/inventory.v1.HoldService/BatchConfirmHolds',
+                request_serializer=inventory_dot_v1_dot_hold__service__pb2.BatchConfirmHoldsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_hold__service__pb2.BatchConfirmHoldsResponse.FromString,
+                _registered_method=True)
+        self.BatchReleaseHolds = channel.unary_unary(
+                '/inventory.v1.HoldService/BatchReleaseHolds',
+                request_serializer=inventory_dot_v1_dot_hold__service__pb2.BatchReleaseHoldsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_hold__service__pb2.BatchReleaseHoldsResponse.FromString,
+                _registered_method=True)
 
 
 class HoldServiceServicer:
@@ -75,10 +95,12 @@ class HoldServiceServicer:
     """
 
     def PlaceHold(self, request, context):
-        """Holds every line, or none of them.
+        """Holds every line, or none of them; with `allow_partial`, what there is.
 
         The lines of one level are summed, then `available - quantity` must stay
-        at or above `-backorder_limit` on every level.
+        at or above `-backorder_limit` on every level. With `allow_partial` each
+        level gives as much of that as it can, and nothing at all is
+        INSUFFICIENT_STOCK.
 
         Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
         INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
@@ -97,26 +119,53 @@ class HoldServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ConfirmHold(self, request, context):
-        """Turns the held units into sold ones: on_hand and held both fall.
+    def ListHolds(self, request, context):
+        """Lists holds in pages: those of a reference, open and ended, or the open
+        ones of a level, soonest deadline first.
 
-        Confirming a confirmed hold again is a success with the same answer.
+        A hold that is there throughout a walk is seen exactly once; one whose
+        deadline moves during a walk of its level may be seen again. A page may
+        be short or empty and still have a next one: only an empty
+        `next_page_token` ends the walk.
+
+        Errors: INVALID_REQUEST, STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmHold(self, request, context):
+        """Turns held units into sold ones: on_hand and held both fall.
+
+        Without `lines` all that is held is sold. With `lines` that much of each
+        is sold, and the rest is released, or kept under the same deadline with
+        `keep_rest`.
+
+        Confirming again with the same content is a success with the same answer.
+
+        With `rehold_if_expired`, the units of a whole hold that expired are
+        taken again, by PlaceHold's rule, and sold in the same step: for a
+        payment that came late. If they are not all there, HOLD_EXPIRED says what
+        is short.
 
         Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
-        HOLD_ALREADY_RELEASED, HOLD_EXPIRED, INSUFFICIENT_STOCK (after a forced
-        count; the hold stays HELD), STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
+        HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
+        QUANTITY_EXCEEDS_HELD, INSUFFICIENT_STOCK (after a forced count; the hold
+        stays HELD), STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseHold(self, request, context):
-        """Gives the held units back.
+        """Gives held units back: all of them, or as many as `lines` say; the rest
+        stays held under the same deadline.
 
         Releasing a released hold again is a success with the same answer.
 
         Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
-        HOLD_ALREADY_CONFIRMED, HOLD_EXPIRED, STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
+        HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
+        QUANTITY_EXCEEDS_HELD, STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,6 +178,37 @@ class HoldServiceServicer:
         Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
         HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
         STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchPlaceHolds(self, request, context):
+        """Places many holds: each as PlaceHold would, each on its own.
+
+        At most 500 items and 1,000 lines. Results stand in the order of the
+        items; an item that is refused has an error and disturbs no other. An
+        item's key is of the same kind as PlaceHold's `idempotency-key`; an item
+        without one is repeated safely under the call's own key.
+
+        Errors: INVALID_REQUEST (of the batch as a whole). All others stand in
+        the results.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchConfirmHolds(self, request, context):
+        """Confirms many holds: each as ConfirmHold would, each on its own. Limits,
+        order, keys and errors are those of BatchPlaceHolds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchReleaseHolds(self, request, context):
+        """Releases many holds: each as ReleaseHold would, each on its own. Limits,
+        order, keys and errors are those of BatchPlaceHolds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -147,6 +227,11 @@ def add_HoldServiceServicer_to_server(servicer, server):
                     request_deserializer=inventory_dot_v1_dot_hold__service__pb2.GetHoldRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_hold__service__pb2.GetHoldResponse.SerializeToString,
             ),
+            'ListHolds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHolds,
+                    request_deserializer=inventory_dot_v1_dot_hold__service__pb2.ListHoldsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_hold__service__pb2.ListHoldsResponse.SerializeToString,
+            ),
             'ConfirmHold': grpc.unary_unary_rpc_method_handler(
                     servicer.ConfirmHold,
                     request_deserializer=inventory_dot_v1_dot_hold__service__pb2.ConfirmHoldRequest.FromString,
@@ -161,6 +246,21 @@ def add_HoldServiceServicer_to_server(servicer, server):
                     servicer.ExtendHold,
                     request_deserializer=inventory_dot_v1_dot_hold__service__pb2.ExtendHoldRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_hold__service__pb2.ExtendHoldResponse.SerializeToString,
+            ),
+            'BatchPlaceHolds': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchPlaceHolds,
+                    request_deserializer=inventory_dot_v1_dot_hold__service__pb2.BatchPlaceHoldsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_hold__service__pb2.BatchPlaceHoldsResponse.SerializeToString,
+            ),
+            'BatchConfirmHolds': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchConfirmHolds,
+                    request_deserializer=inventory_dot_v1_dot_hold__service__pb2.BatchConfirmHoldsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_hold__service__pb2.BatchConfirmHoldsResponse.SerializeToString,
+            ),
+            'BatchReleaseHolds': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchReleaseHolds,
+                    request_deserializer=inventory_dot_v1_dot_hold__service__pb2.BatchReleaseHoldsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_hold__service__pb2.BatchReleaseHoldsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +322,33 @@ class HoldService:
             '/inventory.v1.HoldService/GetHold',
             inventory_dot_v1_dot_hold__service__pb2.GetHoldRequest.SerializeToString,
             inventory_dot_v1_dot_hold__service__pb2.GetHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHolds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.HoldService/ListHolds',
+            inventory_dot_v1_dot_hold__service__pb2.ListHoldsRequest.SerializeToString,
+            inventory_dot_v1_dot_hold__service__pb2.ListHoldsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -303,6 +430,87 @@ class HoldService:
             '/inventory.v1.HoldService/ExtendHold',
             inventory_dot_v1_dot_hold__service__pb2.ExtendHoldRequest.SerializeToString,
             inventory_dot_v1_dot_hold__service__pb2.ExtendHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchPlaceHolds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.HoldService/BatchPlaceHolds',
+            inventory_dot_v1_dot_hold__service__pb2.BatchPlaceHoldsRequest.SerializeToString,
+            inventory_dot_v1_dot_hold__service__pb2.BatchPlaceHoldsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchConfirmHolds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.HoldService/BatchConfirmHolds',
+            inventory_dot_v1_dot_hold__service__pb2.BatchConfirmHoldsRequest.SerializeToString,
+            inventory_dot_v1_dot_hold__service__pb2.BatchConfirmHoldsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchReleaseHolds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.HoldService/BatchReleaseHolds',
+            inventory_dot_v1_dot_hold__service__pb2.BatchReleaseHoldsRequest.SerializeToString,
+            inventory_dot_v1_dot_hold__service__pb2.BatchReleaseHoldsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,10 +39,12 @@ class HoldServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> HoldServiceAsyncStub: ...
     PlaceHold: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.PlaceHoldRequest, _hold_service_pb2.PlaceHoldResponse]
-    """Holds every line, or none of them.
+    """Holds every line, or none of them; with `allow_partial`, what there is.
 
     The lines of one level are summed, then `available - quantity` must stay
-    at or above `-backorder_limit` on every level.
+    at or above `-backorder_limit` on every level. With `allow_partial` each
+    level gives as much of that as it can, and nothing at all is
+    INSUFFICIENT_STOCK.
 
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
     INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
@@ -53,22 +55,45 @@ class HoldServiceStub:
 
     Errors: INVALID_REQUEST, HOLD_NOT_FOUND, STORE_UNAVAILABLE.
     """
-    ConfirmHold: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.ConfirmHoldRequest, _hold_service_pb2.ConfirmHoldResponse]
-    """Turns the held units into sold ones: on_hand and held both fall.
+    ListHolds: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.ListHoldsRequest, _hold_service_pb2.ListHoldsResponse]
+    """Lists holds in pages: those of a reference, open and ended, or the open
+    ones of a level, soonest deadline first.
 
-    Confirming a confirmed hold again is a success with the same answer.
+    A hold that is there throughout a walk is seen exactly once; one whose
+    deadline moves during a walk of its level may be seen again. A page may
+    be short or empty and still have a next one: only an empty
+    `next_page_token` ends the walk.
+
+    Errors: INVALID_REQUEST, STORE_UNAVAILABLE.
+    """
+    ConfirmHold: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.ConfirmHoldRequest, _hold_service_pb2.ConfirmHoldResponse]
+    """Turns held units into sold ones: on_hand and held both fall.
+
+    Without `lines` all that is held is sold. With `lines` that much of each
+    is sold, and the rest is released, or kept under the same deadline with
+    `keep_rest`.
+
+    Confirming again with the same content is a success with the same answer.
+
+    With `rehold_if_expired`, the units of a whole hold that expired are
+    taken again, by PlaceHold's rule, and sold in the same step: for a
+    payment that came late. If they are not all there, HOLD_EXPIRED says what
+    is short.
 
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
-    HOLD_ALREADY_RELEASED, HOLD_EXPIRED, INSUFFICIENT_STOCK (after a forced
-    count; the hold stays HELD), STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
+    HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
+    QUANTITY_EXCEEDS_HELD, INSUFFICIENT_STOCK (after a forced count; the hold
+    stays HELD), STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
     """
     ReleaseHold: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.ReleaseHoldRequest, _hold_service_pb2.ReleaseHoldResponse]
-    """Gives the held units back.
+    """Gives held units back: all of them, or as many as `lines` say; the rest
+    stays held under the same deadline.
 
     Releasing a released hold again is a success with the same answer.
 
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
-    HOLD_ALREADY_CONFIRMED, HOLD_EXPIRED, STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
+    HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
+    QUANTITY_EXCEEDS_HELD, STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
     """
     ExtendHold: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.ExtendHoldRequest, _hold_service_pb2.ExtendHoldResponse]
     """Sets the deadline to now + ttl; never earlier than it was, never later
@@ -77,6 +102,25 @@ class HoldServiceStub:
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
     HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
     STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
+    """
+    BatchPlaceHolds: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.BatchPlaceHoldsRequest, _hold_service_pb2.BatchPlaceHoldsResponse]
+    """Places many holds: each as PlaceHold would, each on its own.
+
+    At most 500 items and 1,000 lines. Results stand in the order of the
+    items; an item that is refused has an error and disturbs no other. An
+    item's key is of the same kind as PlaceHold's `idempotency-key`; an item
+    without one is repeated safely under the call's own key.
+
+    Errors: INVALID_REQUEST (of the batch as a whole). All others stand in
+    the results.
+    """
+    BatchConfirmHolds: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.BatchConfirmHoldsRequest, _hold_service_pb2.BatchConfirmHoldsResponse]
+    """Confirms many holds: each as ConfirmHold would, each on its own. Limits,
+    order, keys and errors are those of BatchPlaceHolds.
+    """
+    BatchReleaseHolds: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.BatchReleaseHoldsRequest, _hold_service_pb2.BatchReleaseHoldsResponse]
+    """Releases many holds: each as ReleaseHold would, each on its own. Limits,
+    order, keys and errors are those of BatchPlaceHolds.
     """
 
 @_typing.type_check_only
@@ -90,10 +134,12 @@ class HoldServiceAsyncStub(HoldServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     PlaceHold: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.PlaceHoldRequest, _hold_service_pb2.PlaceHoldResponse]  # type: ignore[assignment]
-    """Holds every line, or none of them.
+    """Holds every line, or none of them; with `allow_partial`, what there is.
 
     The lines of one level are summed, then `available - quantity` must stay
-    at or above `-backorder_limit` on every level.
+    at or above `-backorder_limit` on every level. With `allow_partial` each
+    level gives as much of that as it can, and nothing at all is
+    INSUFFICIENT_STOCK.
 
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
     INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
@@ -104,22 +150,45 @@ class HoldServiceAsyncStub(HoldServiceStub):
 
     Errors: INVALID_REQUEST, HOLD_NOT_FOUND, STORE_UNAVAILABLE.
     """
-    ConfirmHold: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.ConfirmHoldRequest, _hold_service_pb2.ConfirmHoldResponse]  # type: ignore[assignment]
-    """Turns the held units into sold ones: on_hand and held both fall.
+    ListHolds: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.ListHoldsRequest, _hold_service_pb2.ListHoldsResponse]  # type: ignore[assignment]
+    """Lists holds in pages: those of a reference, open and ended, or the open
+    ones of a level, soonest deadline first.
 
-    Confirming a confirmed hold again is a success with the same answer.
+    A hold that is there throughout a walk is seen exactly once; one whose
+    deadline moves during a walk of its level may be seen again. A page may
+    be short or empty and still have a next one: only an empty
+    `next_page_token` ends the walk.
+
+    Errors: INVALID_REQUEST, STORE_UNAVAILABLE.
+    """
+    ConfirmHold: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.ConfirmHoldRequest, _hold_service_pb2.ConfirmHoldResponse]  # type: ignore[assignment]
+    """Turns held units into sold ones: on_hand and held both fall.
+
+    Without `lines` all that is held is sold. With `lines` that much of each
+    is sold, and the rest is released, or kept under the same deadline with
+    `keep_rest`.
+
+    Confirming again with the same content is a success with the same answer.
+
+    With `rehold_if_expired`, the units of a whole hold that expired are
+    taken again, by PlaceHold's rule, and sold in the same step: for a
+    payment that came late. If they are not all there, HOLD_EXPIRED says what
+    is short.
 
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
-    HOLD_ALREADY_RELEASED, HOLD_EXPIRED, INSUFFICIENT_STOCK (after a forced
-    count; the hold stays HELD), STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
+    HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
+    QUANTITY_EXCEEDS_HELD, INSUFFICIENT_STOCK (after a forced count; the hold
+    stays HELD), STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
     """
     ReleaseHold: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.ReleaseHoldRequest, _hold_service_pb2.ReleaseHoldResponse]  # type: ignore[assignment]
-    """Gives the held units back.
+    """Gives held units back: all of them, or as many as `lines` say; the rest
+    stays held under the same deadline.
 
     Releasing a released hold again is a success with the same answer.
 
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
-    HOLD_ALREADY_CONFIRMED, HOLD_EXPIRED, STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
+    HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
+    QUANTITY_EXCEEDS_HELD, STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
     """
     ExtendHold: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.ExtendHoldRequest, _hold_service_pb2.ExtendHoldResponse]  # type: ignore[assignment]
     """Sets the deadline to now + ttl; never earlier than it was, never later
@@ -128,6 +197,25 @@ class HoldServiceAsyncStub(HoldServiceStub):
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
     HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
     STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
+    """
+    BatchPlaceHolds: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.BatchPlaceHoldsRequest, _hold_service_pb2.BatchPlaceHoldsResponse]  # type: ignore[assignment]
+    """Places many holds: each as PlaceHold would, each on its own.
+
+    At most 500 items and 1,000 lines. Results stand in the order of the
+    items; an item that is refused has an error and disturbs no other. An
+    item's key is of the same kind as PlaceHold's `idempotency-key`; an item
+    without one is repeated safely under the call's own key.
+
+    Errors: INVALID_REQUEST (of the batch as a whole). All others stand in
+    the results.
+    """
+    BatchConfirmHolds: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.BatchConfirmHoldsRequest, _hold_service_pb2.BatchConfirmHoldsResponse]  # type: ignore[assignment]
+    """Confirms many holds: each as ConfirmHold would, each on its own. Limits,
+    order, keys and errors are those of BatchPlaceHolds.
+    """
+    BatchReleaseHolds: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.BatchReleaseHoldsRequest, _hold_service_pb2.BatchReleaseHoldsResponse]  # type: ignore[assignment]
+    """Releases many holds: each as ReleaseHold would, each on its own. Limits,
+    order, keys and errors are those of BatchPlaceHolds.
     """
 
 class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -144,10 +232,12 @@ class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _hold_service_pb2.PlaceHoldRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_hold_service_pb2.PlaceHoldResponse, _abc.Awaitable[_hold_service_pb2.PlaceHoldResponse]]:
-        """Holds every line, or none of them.
+        """Holds every line, or none of them; with `allow_partial`, what there is.
 
         The lines of one level are summed, then `available - quantity` must stay
-        at or above `-backorder_limit` on every level.
+        at or above `-backorder_limit` on every level. With `allow_partial` each
+        level gives as much of that as it can, and nothing at all is
+        INSUFFICIENT_STOCK.
 
         Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
         INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
@@ -166,18 +256,45 @@ class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ListHolds(
+        self,
+        request: _hold_service_pb2.ListHoldsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hold_service_pb2.ListHoldsResponse, _abc.Awaitable[_hold_service_pb2.ListHoldsResponse]]:
+        """Lists holds in pages: those of a reference, open and ended, or the open
+        ones of a level, soonest deadline first.
+
+        A hold that is there throughout a walk is seen exactly once; one whose
+        deadline moves during a walk of its level may be seen again. A page may
+        be short or empty and still have a next one: only an empty
+        `next_page_token` ends the walk.
+
+        Errors: INVALID_REQUEST, STORE_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
     def ConfirmHold(
         self,
         request: _hold_service_pb2.ConfirmHoldRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_hold_service_pb2.ConfirmHoldResponse, _abc.Awaitable[_hold_service_pb2.ConfirmHoldResponse]]:
-        """Turns the held units into sold ones: on_hand and held both fall.
+        """Turns held units into sold ones: on_hand and held both fall.
 
-        Confirming a confirmed hold again is a success with the same answer.
+        Without `lines` all that is held is sold. With `lines` that much of each
+        is sold, and the rest is released, or kept under the same deadline with
+        `keep_rest`.
+
+        Confirming again with the same content is a success with the same answer.
+
+        With `rehold_if_expired`, the units of a whole hold that expired are
+        taken again, by PlaceHold's rule, and sold in the same step: for a
+        payment that came late. If they are not all there, HOLD_EXPIRED says what
+        is short.
 
         Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
-        HOLD_ALREADY_RELEASED, HOLD_EXPIRED, INSUFFICIENT_STOCK (after a forced
-        count; the hold stays HELD), STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
+        HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
+        QUANTITY_EXCEEDS_HELD, INSUFFICIENT_STOCK (after a forced count; the hold
+        stays HELD), STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
         """
 
     @_abc_1.abstractmethod
@@ -186,12 +303,14 @@ class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _hold_service_pb2.ReleaseHoldRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_hold_service_pb2.ReleaseHoldResponse, _abc.Awaitable[_hold_service_pb2.ReleaseHoldResponse]]:
-        """Gives the held units back.
+        """Gives held units back: all of them, or as many as `lines` say; the rest
+        stays held under the same deadline.
 
         Releasing a released hold again is a success with the same answer.
 
         Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
-        HOLD_ALREADY_CONFIRMED, HOLD_EXPIRED, STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
+        HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
+        QUANTITY_EXCEEDS_HELD, STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
         """
 
     @_abc_1.abstractmethod
@@ -206,6 +325,43 @@ class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
         HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
         STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchPlaceHolds(
+        self,
+        request: _hold_service_pb2.BatchPlaceHoldsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hold_service_pb2.BatchPlaceHoldsResponse, _abc.Awaitable[_hold_service_pb2.BatchPlaceHoldsResponse]]:
+        """Places many holds: each as PlaceHold would, each on its own.
+
+        At most 500 items and 1,000 lines. Results stand in the order of the
+        items; an item that is refused has an error and disturbs no other. An
+        item's key is of the same kind as PlaceHold's `idempotency-key`; an item
+        without one is repeated safely under the call's own key.
+
+        Errors: INVALID_REQUEST (of the batch as a whole). All others stand in
+        the results.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchConfirmHolds(
+        self,
+        request: _hold_service_pb2.BatchConfirmHoldsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hold_service_pb2.BatchConfirmHoldsResponse, _abc.Awaitable[_hold_service_pb2.BatchConfirmHoldsResponse]]:
+        """Confirms many holds: each as ConfirmHold would, each on its own. Limits,
+        order, keys and errors are those of BatchPlaceHolds.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchReleaseHolds(
+        self,
+        request: _hold_service_pb2.BatchReleaseHoldsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hold_service_pb2.BatchReleaseHoldsResponse, _abc.Awaitable[_hold_service_pb2.BatchReleaseHoldsResponse]]:
+        """Releases many holds: each as ReleaseHold would, each on its own. Limits,
+        order, keys and errors are those of BatchPlaceHolds.
         """
 
 def add_HoldServiceServicer_to_server(servicer: HoldServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

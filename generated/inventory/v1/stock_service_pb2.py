@@ -22,11 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from inventory.v1 import line_pb2 as inventory_dot_v1_dot_line__pb2
+from inventory.v1 import movement_pb2 as inventory_dot_v1_dot_movement__pb2
+from inventory.v1 import stock_change_reason_pb2 as inventory_dot_v1_dot_stock__change__reason__pb2
 from inventory.v1 import stock_level_pb2 as inventory_dot_v1_dot_stock__level__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n inventory/v1/stock_service.proto\x12\x0cinventory.v1\x1a\x17inventory/v1/line.proto\x1a\x1einventory/v1/stock_level.proto\"\xbe\x01\n\x05Stock\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12(\n\x06levels\x18\x02 \x03(\x0b\x32\x18.inventory.v1.StockLevel\x12(\n\x05total\x18\x03 \x01(\x0b\x32\x19.inventory.v1.StockTotals\x12)\n\x06online\x18\x04 \x01(\x0b\x32\x19.inventory.v1.StockTotals\x12)\n\x06stores\x18\x05 \x01(\x0b\x32\x19.inventory.v1.StockTotals\"?\n\x0bStockTotals\x12\x0f\n\x07on_hand\x18\x01 \x01(\x03\x12\x0c\n\x04held\x18\x02 \x01(\x03\x12\x11\n\tavailable\x18\x03 \x01(\x03\"1\n\x0fGetStockRequest\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x11\n\tlocations\x18\x02 \x03(\t\"6\n\x10GetStockResponse\x12\"\n\x05stock\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\"7\n\x14\x42\x61tchGetStockRequest\x12\x0c\n\x04skus\x18\x01 \x03(\t\x12\x11\n\tlocations\x18\x02 \x03(\t\"R\n\x15\x42\x61tchGetStockResponse\x12#\n\x06stocks\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\x14\n\x0cunknown_skus\x18\x02 \x03(\t\"\x90\x01\n\x16ListStockLevelsRequest\x12\x10\n\x08location\x18\x01 \x01(\t\x12)\n\x06status\x18\x02 \x01(\x0e\x32\x19.inventory.v1.StockStatus\x12\x12\n\nsku_prefix\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\\\n\x17ListStockLevelsResponse\x12(\n\x06levels\x18\x01 \x03(\x0b\x32\x18.inventory.v1.StockLevel\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"r\n\x0cSetStockLine\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\x12\x0f\n\x07on_hand\x18\x03 \x01(\x03\x12\x1d\n\x10\x65xpected_on_hand\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x13\n\x11_expected_on_hand\"\x9d\x01\n\x0fSetStockRequest\x12)\n\x05lines\x18\x01 \x03(\x0b\x32\x1a.inventory.v1.SetStockLine\x12/\n\x06reason\x18\x02 \x01(\x0e\x32\x1f.inventory.v1.StockChangeReason\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x11\n\treference\x18\x04 \x01(\t\x12\r\n\x05\x66orce\x18\x05 \x01(\x08\"L\n\x10SetStockResponse\x12(\n\x06levels\x18\x01 \x03(\x0b\x32\x18.inventory.v1.StockLevel\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"?\n\x0f\x41\x64justStockLine\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\x12\r\n\x05\x64\x65lta\x18\x03 \x01(\x03\"\x94\x01\n\x12\x41\x64justStockRequest\x12,\n\x05lines\x18\x01 \x03(\x0b\x32\x1d.inventory.v1.AdjustStockLine\x12/\n\x06reason\x18\x02 \x01(\x0e\x32\x1f.inventory.v1.StockChangeReason\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x11\n\treference\x18\x04 \x01(\t\"O\n\x13\x41\x64justStockResponse\x12(\n\x06levels\x18\x01 \x03(\x0b\x32\x18.inventory.v1.StockLevel\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"I\n\x11RecordSaleRequest\x12!\n\x05lines\x18\x01 \x03(\x0b\x32\x12.inventory.v1.Line\x12\x11\n\treference\x18\x02 \x01(\t\"N\n\x12RecordSaleResponse\x12(\n\x06levels\x18\x01 \x03(\x0b\x32\x18.inventory.v1.StockLevel\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"<\n\tImportRow\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x03\"\x89\x01\n\x12ImportStockRequest\x12&\n\x04mode\x18\x01 \x01(\x0e\x32\x18.inventory.v1.ImportMode\x12\x11\n\tfirst_row\x18\x02 \x01(\x03\x12%\n\x04rows\x18\x03 \x03(\x0b\x32\x17.inventory.v1.ImportRow\x12\x11\n\treference\x18\x04 \x01(\t\"\x91\x01\n\x13ImportStockResponse\x12\x11\n\tfirst_row\x18\x01 \x01(\x03\x12\x15\n\raccepted_rows\x18\x02 \x01(\x05\x12.\n\x0crefused_rows\x18\x03 \x03(\x0b\x32\x18.inventory.v1.RefusedRow\x12\x10\n\x08next_row\x18\x04 \x01(\x03\x12\x0e\n\x06\x63ursor\x18\x05 \x01(\t\"P\n\nRefusedRow\x12\x12\n\nrow_number\x18\x01 \x01(\x03\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t*\x99\x02\n\x11StockChangeReason\x12#\n\x1fSTOCK_CHANGE_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19STOCK_CHANGE_REASON_COUNT\x10\x01\x12\x1f\n\x1bSTOCK_CHANGE_REASON_RECEIPT\x10\x02\x12\x1e\n\x1aSTOCK_CHANGE_REASON_RETURN\x10\x03\x12\x1e\n\x1aSTOCK_CHANGE_REASON_DAMAGE\x10\x04\x12\x1c\n\x18STOCK_CHANGE_REASON_LOSS\x10\x05\x12\"\n\x1eSTOCK_CHANGE_REASON_CORRECTION\x10\x06\x12\x1d\n\x19STOCK_CHANGE_REASON_OTHER\x10\x07*S\n\nImportMode\x12\x1b\n\x17IMPORT_MODE_UNSPECIFIED\x10\x00\x12\x13\n\x0fIMPORT_MODE_SET\x10\x01\x12\x13\n\x0fIMPORT_MODE_ADD\x10\x02\x32\xfe\x04\n\x0cStockService\x12N\n\x08GetStock\x12\x1d.inventory.v1.GetStockRequest\x1a\x1e.inventory.v1.GetStockResponse\"\x03\x90\x02\x01\x12]\n\rBatchGetStock\x12\".inventory.v1.BatchGetStockRequest\x1a#.inventory.v1.BatchGetStockResponse\"\x03\x90\x02\x01\x12\x63\n\x0fListStockLevels\x12$.inventory.v1.ListStockLevelsRequest\x1a%.inventory.v1.ListStockLevelsResponse\"\x03\x90\x02\x01\x12N\n\x08SetStock\x12\x1d.inventory.v1.SetStockRequest\x1a\x1e.inventory.v1.SetStockResponse\"\x03\x90\x02\x02\x12W\n\x0b\x41\x64justStock\x12 .inventory.v1.AdjustStockRequest\x1a!.inventory.v1.AdjustStockResponse\"\x03\x90\x02\x02\x12T\n\nRecordSale\x12\x1f.inventory.v1.RecordSaleRequest\x1a .inventory.v1.RecordSaleResponse\"\x03\x90\x02\x02\x12[\n\x0bImportStock\x12 .inventory.v1.ImportStockRequest\x1a!.inventory.v1.ImportStockResponse\"\x03\x90\x02\x02(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n inventory/v1/stock_service.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17inventory/v1/line.proto\x1a\x1binventory/v1/movement.proto\x1a&inventory/v1/stock_change_reason.proto\x1a\x1einventory/v1/stock_level.proto\"\xbe\x01\n\x05Stock\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12(\n\x06levels\x18\x02 \x03(\x0b\x32\x18.inventory.v1.StockLevel\x12(\n\x05total\x18\x03 \x01(\x0b\x32\x19.inventory.v1.StockTotals\x12)\n\x06online\x18\x04 \x01(\x0b\x32\x19.inventory.v1.StockTotals\x12)\n\x06stores\x18\x05 \x01(\x0b\x32\x19.inventory.v1.StockTotals\"?\n\x0bStockTotals\x12\x0f\n\x07on_hand\x18\x01 \x01(\x03\x12\x0c\n\x04held\x18\x02 \x01(\x03\x12\x11\n\tavailable\x18\x03 \x01(\x03\"1\n\x0fGetStockRequest\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x11\n\tlocations\x18\x02 \x03(\t\"6\n\x10GetStockResponse\x12\"\n\x05stock\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\"7\n\x14\x42\x61tchGetStockRequest\x12\x0c\n\x04skus\x18\x01 \x03(\t\x12\x11\n\tlocations\x18\x02 \x03(\t\"R\n\x15\x42\x61tchGetStockResponse\x12#\n\x06stocks\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\x14\n\x0cunknown_skus\x18\x02 \x03(\t\"\x90\x01\n\x16ListStockLevelsRequest\x12\x10\n\x08location\x18\x01 \x01(\t\x12)\n\x06status\x18\x02 \x01(\x0e\x32\x19.inventory.v1.StockStatus\x12\x12\n\nsku_prefix\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\\\n\x17ListStockLevelsResponse\x12(\n\x06levels\x18\x01 \x03(\x0b\x32\x18.inventory.v1.StockLevel\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"r\n\x0cSetStockLine\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\x12\x0f\n\x07on_hand\x18\x03 \x01(\x03\x12\x1d\n\x10\x65xpected_on_hand\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x13\n\x11_expected_on_hand\"\xb4\x01\n\x0fSetStockRequest\x12)\n\x05lines\x18\x01 \x03(\x0b\x32\x1a.inventory.v1.SetStockLine\x12/\n\x06reason\x18\x02 \x01(\x0e\x32\x1f.inventory.v1.StockChangeReason\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x11\n\treference\x18\x04 \x01(\t\x12\r\n\x05\x66orce\x18\x05 \x01(\x08\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"L\n\x10SetStockResponse\x12(\n\x06levels\x18\x01 \x03(\x0b\x32\x18.inventory.v1.StockLevel\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"?\n\x0f\x41\x64justStockLine\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\x12\r\n\x05\x64\x65lta\x18\x03 \x01(\x03\"\xab\x01\n\x12\x41\x64justStockRequest\x12,\n\x05lines\x18\x01 \x03(\x0b\x32\x1d.inventory.v1.AdjustStockLine\x12/\n\x06reason\x18\x02 \x01(\x0e\x32\x1f.inventory.v1.StockChangeReason\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x11\n\treference\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"O\n\x13\x41\x64justStockResponse\x12(\n\x06levels\x18\x01 \x03(\x0b\x32\x18.inventory.v1.StockLevel\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"I\n\x11RecordSaleRequest\x12!\n\x05lines\x18\x01 \x03(\x0b\x32\x12.inventory.v1.Line\x12\x11\n\treference\x18\x02 \x01(\t\"N\n\x12RecordSaleResponse\x12(\n\x06levels\x18\x01 \x03(\x0b\x32\x18.inventory.v1.StockLevel\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"2\n\x11TransferStockLine\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x03\"\x85\x01\n\x14TransferStockRequest\x12.\n\x05lines\x18\x01 \x03(\x0b\x32\x1f.inventory.v1.TransferStockLine\x12\x15\n\rfrom_location\x18\x02 \x01(\t\x12\x13\n\x0bto_location\x18\x03 \x01(\t\x12\x11\n\treference\x18\x04 \x01(\t\"Q\n\x15TransferStockResponse\x12(\n\x06levels\x18\x01 \x03(\x0b\x32\x18.inventory.v1.StockLevel\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"6\n\x15\x44\x65leteStockLevelsLine\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\"N\n\x18\x44\x65leteStockLevelsRequest\x12\x32\n\x05lines\x18\x01 \x03(\x0b\x32#.inventory.v1.DeleteStockLevelsLine\"U\n\x19\x44\x65leteStockLevelsResponse\x12(\n\x06levels\x18\x01 \x03(\x0b\x32\x18.inventory.v1.StockLevel\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"\xeb\x01\n\x14ListMovementsRequest\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\x12\x0f\n\x07hold_id\x18\x03 \x01(\t\x12\x11\n\treference\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12-\n\tfrom_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07to_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x08 \x01(\x05\x12\x12\n\npage_token\x18\t \x01(\t\"[\n\x15ListMovementsResponse\x12)\n\tmovements\x18\x01 \x03(\x0b\x32\x16.inventory.v1.Movement\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\tImportRow\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x03\"\x89\x01\n\x12ImportStockRequest\x12&\n\x04mode\x18\x01 \x01(\x0e\x32\x18.inventory.v1.ImportMode\x12\x11\n\tfirst_row\x18\x02 \x01(\x03\x12%\n\x04rows\x18\x03 \x03(\x0b\x32\x17.inventory.v1.ImportRow\x12\x11\n\treference\x18\x04 \x01(\t\"\x91\x01\n\x13ImportStockResponse\x12\x11\n\tfirst_row\x18\x01 \x01(\x03\x12\x15\n\raccepted_rows\x18\x02 \x01(\x05\x12.\n\x0crefused_rows\x18\x03 \x03(\x0b\x32\x18.inventory.v1.RefusedRow\x12\x10\n\x08next_row\x18\x04 \x01(\x03\x12\x0e\n\x06\x63ursor\x18\x05 \x01(\t\"P\n\nRefusedRow\x12\x12\n\nrow_number\x18\x01 \x01(\x03\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t*S\n\nImportMode\x12\x1b\n\x17IMPORT_MODE_UNSPECIFIED\x10\x00\x12\x13\n\x0fIMPORT_MODE_SET\x10\x01\x12\x13\n\x0fIMPORT_MODE_ADD\x10\x02\x32\xa7\x07\n\x0cStockService\x12N\n\x08GetStock\x12\x1d.inventory.v1.GetStockRequest\x1a\x1e.inventory.v1.GetStockResponse\"\x03\x90\x02\x01\x12]\n\rBatchGetStock\x12\".inventory.v1.BatchGetStockRequest\x1a#.inventory.v1.BatchGetStockResponse\"\x03\x90\x02\x01\x12\x63\n\x0fListStockLevels\x12$.inventory.v1.ListStockLevelsRequest\x1a%.inventory.v1.ListStockLevelsResponse\"\x03\x90\x02\x01\x12N\n\x08SetStock\x12\x1d.inventory.v1.SetStockRequest\x1a\x1e.inventory.v1.SetStockResponse\"\x03\x90\x02\x02\x12W\n\x0b\x41\x64justStock\x12 .inventory.v1.AdjustStockRequest\x1a!.inventory.v1.AdjustStockResponse\"\x03\x90\x02\x02\x12T\n\nRecordSale\x12\x1f.inventory.v1.RecordSaleRequest\x1a .inventory.v1.RecordSaleResponse\"\x03\x90\x02\x02\x12]\n\rTransferStock\x12\".inventory.v1.TransferStockRequest\x1a#.inventory.v1.TransferStockResponse\"\x03\x90\x02\x02\x12i\n\x11\x44\x65leteStockLevels\x12&.inventory.v1.DeleteStockLevelsRequest\x1a\'.inventory.v1.DeleteStockLevelsResponse\"\x03\x90\x02\x02\x12]\n\rListMovements\x12\".inventory.v1.ListMovementsRequest\x1a#.inventory.v1.ListMovementsResponse\"\x03\x90\x02\x01\x12[\n\x0bImportStock\x12 .inventory.v1.ImportStockRequest\x1a!.inventory.v1.ImportStockResponse\"\x03\x90\x02\x02(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,52 +48,72 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STOCKSERVICE'].methods_by_name['AdjustStock']._serialized_options = b'\220\002\002'
   _globals['_STOCKSERVICE'].methods_by_name['RecordSale']._loaded_options = None
   _globals['_STOCKSERVICE'].methods_by_name['RecordSale']._serialized_options = b'\220\002\002'
+  _globals['_STOCKSERVICE'].methods_by_name['TransferStock']._loaded_options = None
+  _globals['_STOCKSERVICE'].methods_by_name['TransferStock']._serialized_options = b'\220\002\002'
+  _globals['_STOCKSERVICE'].methods_by_name['DeleteStockLevels']._loaded_options = None
+  _globals['_STOCKSERVICE'].methods_by_name['DeleteStockLevels']._serialized_options = b'\220\002\002'
+  _globals['_STOCKSERVICE'].methods_by_name['ListMovements']._loaded_options = None
+  _globals['_STOCKSERVICE'].methods_by_name['ListMovements']._serialized_options = b'\220\002\001'
   _globals['_STOCKSERVICE'].methods_by_name['ImportStock']._loaded_options = None
   _globals['_STOCKSERVICE'].methods_by_name['ImportStock']._serialized_options = b'\220\002\002'
-  _globals['_STOCKCHANGEREASON']._serialized_start=2093
-  _globals['_STOCKCHANGEREASON']._serialized_end=2374
-  _globals['_IMPORTMODE']._serialized_start=2376
-  _globals['_IMPORTMODE']._serialized_end=2459
-  _globals['_STOCK']._serialized_start=108
-  _globals['_STOCK']._serialized_end=298
-  _globals['_STOCKTOTALS']._serialized_start=300
-  _globals['_STOCKTOTALS']._serialized_end=363
-  _globals['_GETSTOCKREQUEST']._serialized_start=365
-  _globals['_GETSTOCKREQUEST']._serialized_end=414
-  _globals['_GETSTOCKRESPONSE']._serialized_start=416
-  _globals['_GETSTOCKRESPONSE']._serialized_end=470
-  _globals['_BATCHGETSTOCKREQUEST']._serialized_start=472
-  _globals['_BATCHGETSTOCKREQUEST']._serialized_end=527
-  _globals['_BATCHGETSTOCKRESPONSE']._serialized_start=529
-  _globals['_BATCHGETSTOCKRESPONSE']._serialized_end=611
-  _globals['_LISTSTOCKLEVELSREQUEST']._serialized_start=614
-  _globals['_LISTSTOCKLEVELSREQUEST']._serialized_end=758
-  _globals['_LISTSTOCKLEVELSRESPONSE']._serialized_start=760
-  _globals['_LISTSTOCKLEVELSRESPONSE']._serialized_end=852
-  _globals['_SETSTOCKLINE']._serialized_start=854
-  _globals['_SETSTOCKLINE']._serialized_end=968
-  _globals['_SETSTOCKREQUEST']._serialized_start=971
-  _globals['_SETSTOCKREQUEST']._serialized_end=1128
-  _globals['_SETSTOCKRESPONSE']._serialized_start=1130
-  _globals['_SETSTOCKRESPONSE']._serialized_end=1206
-  _globals['_ADJUSTSTOCKLINE']._serialized_start=1208
-  _globals['_ADJUSTSTOCKLINE']._serialized_end=1271
-  _globals['_ADJUSTSTOCKREQUEST']._serialized_start=1274
-  _globals['_ADJUSTSTOCKREQUEST']._serialized_end=1422
-  _globals['_ADJUSTSTOCKRESPONSE']._serialized_start=1424
-  _globals['_ADJUSTSTOCKRESPONSE']._serialized_end=1503
-  _globals['_RECORDSALEREQUEST']._serialized_start=1505
-  _globals['_RECORDSALEREQUEST']._serialized_end=1578
-  _globals['_RECORDSALERESPONSE']._serialized_start=1580
-  _globals['_RECORDSALERESPONSE']._serialized_end=1658
-  _globals['_IMPORTROW']._serialized_start=1660
-  _globals['_IMPORTROW']._serialized_end=1720
-  _globals['_IMPORTSTOCKREQUEST']._serialized_start=1723
-  _globals['_IMPORTSTOCKREQUEST']._serialized_end=1860
-  _globals['_IMPORTSTOCKRESPONSE']._serialized_start=1863
-  _globals['_IMPORTSTOCKRESPONSE']._serialized_end=2008
-  _globals['_REFUSEDROW']._serialized_start=2010
-  _globals['_REFUSEDROW']._serialized_end=2090
-  _globals['_STOCKSERVICE']._serialized_start=2462
-  _globals['_STOCKSERVICE']._serialized_end=3100
+  _globals['_IMPORTMODE']._serialized_start=3065
+  _globals['_IMPORTMODE']._serialized_end=3148
+  _globals['_STOCK']._serialized_start=210
+  _globals['_STOCK']._serialized_end=400
+  _globals['_STOCKTOTALS']._serialized_start=402
+  _globals['_STOCKTOTALS']._serialized_end=465
+  _globals['_GETSTOCKREQUEST']._serialized_start=467
+  _globals['_GETSTOCKREQUEST']._serialized_end=516
+  _globals['_GETSTOCKRESPONSE']._serialized_start=518
+  _globals['_GETSTOCKRESPONSE']._serialized_end=572
+  _globals['_BATCHGETSTOCKREQUEST']._serialized_start=574
+  _globals['_BATCHGETSTOCKREQUEST']._serialized_end=629
+  _globals['_BATCHGETSTOCKRESPONSE']._serialized_start=631
+  _globals['_BATCHGETSTOCKRESPONSE']._serialized_end=713
+  _globals['_LISTSTOCKLEVELSREQUEST']._serialized_start=716
+  _globals['_LISTSTOCKLEVELSREQUEST']._serialized_end=860
+  _globals['_LISTSTOCKLEVELSRESPONSE']._serialized_start=862
+  _globals['_LISTSTOCKLEVELSRESPONSE']._serialized_end=954
+  _globals['_SETSTOCKLINE']._serialized_start=956
+  _globals['_SETSTOCKLINE']._serialized_end=1070
+  _globals['_SETSTOCKREQUEST']._serialized_start=1073
+  _globals['_SETSTOCKREQUEST']._serialized_end=1253
+  _globals['_SETSTOCKRESPONSE']._serialized_start=1255
+  _globals['_SETSTOCKRESPONSE']._serialized_end=1331
+  _globals['_ADJUSTSTOCKLINE']._serialized_start=1333
+  _globals['_ADJUSTSTOCKLINE']._serialized_end=1396
+  _globals['_ADJUSTSTOCKREQUEST']._serialized_start=1399
+  _globals['_ADJUSTSTOCKREQUEST']._serialized_end=1570
+  _globals['_ADJUSTSTOCKRESPONSE']._serialized_start=1572
+  _globals['_ADJUSTSTOCKRESPONSE']._serialized_end=1651
+  _globals['_RECORDSALEREQUEST']._serialized_start=1653
+  _globals['_RECORDSALEREQUEST']._serialized_end=1726
+  _globals['_RECORDSALERESPONSE']._serialized_start=1728
+  _globals['_RECORDSALERESPONSE']._serialized_end=1806
+  _globals['_TRANSFERSTOCKLINE']._serialized_start=1808
+  _globals['_TRANSFERSTOCKLINE']._serialized_end=1858
+  _globals['_TRANSFERSTOCKREQUEST']._serialized_start=1861
+  _globals['_TRANSFERSTOCKREQUEST']._serialized_end=1994
+  _globals['_TRANSFERSTOCKRESPONSE']._serialized_start=1996
+  _globals['_TRANSFERSTOCKRESPONSE']._serialized_end=2077
+  _globals['_DELETESTOCKLEVELSLINE']._serialized_start=2079
+  _globals['_DELETESTOCKLEVELSLINE']._serialized_end=2133
+  _globals['_DELETESTOCKLEVELSREQUEST']._serialized_start=2135
+  _globals['_DELETESTOCKLEVELSREQUEST']._serialized_end=2213
+  _globals['_DELETESTOCKLEVELSRESPONSE']._serialized_start=2215
+  _globals['_DELETESTOCKLEVELSRESPONSE']._serialized_end=2300
+  _globals['_LISTMOVEMENTSREQUEST']._serialized_start=2303
+  _globals['_LISTMOVEMENTSREQUEST']._serialized_end=2538
+  _globals['_LISTMOVEMENTSRESPONSE']._serialized_start=2540
+  _globals['_LISTMOVEMENTSRESPONSE']._serialized_end=2631
+  _globals['_IMPORTROW']._serialized_start=2633
+  _globals['_IMPORTROW']._serialized_end=2693
+  _globals['_IMPORTSTOCKREQUEST']._serialized_start=2696
+  _globals['_IMPORTSTOCKREQUEST']._serialized_end=2833
+  _globals['_IMPORTSTOCKRESPONSE']._serialized_start=2836
+  _globals['_IMPORTSTOCKRESPONSE']._serialized_end=2981
+  _globals['_REFUSEDROW']._serialized_start=2983
+  _globals['_REFUSEDROW']._serialized_end=3063
+  _globals['_STOCKSERVICE']._serialized_start=3151
+  _globals['_STOCKSERVICE']._serialized_end=4086
 # @@protoc_insertion_point(module_scope)

@@ -6,9 +6,12 @@ Stock: reading levels and changing what is on hand."""
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from inventory.v1 import line_pb2 as _line_pb2
+from inventory.v1 import movement_pb2 as _movement_pb2
+from inventory.v1 import stock_change_reason_pb2 as _stock_change_reason_pb2
 from inventory.v1 import stock_level_pb2 as _stock_level_pb2
 import builtins as _builtins
 import sys
@@ -20,50 +23,6 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-class _StockChangeReason:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _StockChangeReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StockChangeReason.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    STOCK_CHANGE_REASON_UNSPECIFIED: _StockChangeReason.ValueType  # 0
-    """Not set; refused where a reason is required."""
-    STOCK_CHANGE_REASON_COUNT: _StockChangeReason.ValueType  # 1
-    """Somebody counted."""
-    STOCK_CHANGE_REASON_RECEIPT: _StockChangeReason.ValueType  # 2
-    """Units arrived from a supplier."""
-    STOCK_CHANGE_REASON_RETURN: _StockChangeReason.ValueType  # 3
-    """Units came back from a customer."""
-    STOCK_CHANGE_REASON_DAMAGE: _StockChangeReason.ValueType  # 4
-    """Units broke."""
-    STOCK_CHANGE_REASON_LOSS: _StockChangeReason.ValueType  # 5
-    """Units are missing."""
-    STOCK_CHANGE_REASON_CORRECTION: _StockChangeReason.ValueType  # 6
-    """An earlier entry was wrong."""
-    STOCK_CHANGE_REASON_OTHER: _StockChangeReason.ValueType  # 7
-    """Something else; say what in `note`."""
-
-class StockChangeReason(_StockChangeReason, metaclass=_StockChangeReasonEnumTypeWrapper):
-    """Why a count was changed."""
-
-STOCK_CHANGE_REASON_UNSPECIFIED: StockChangeReason.ValueType  # 0
-"""Not set; refused where a reason is required."""
-STOCK_CHANGE_REASON_COUNT: StockChangeReason.ValueType  # 1
-"""Somebody counted."""
-STOCK_CHANGE_REASON_RECEIPT: StockChangeReason.ValueType  # 2
-"""Units arrived from a supplier."""
-STOCK_CHANGE_REASON_RETURN: StockChangeReason.ValueType  # 3
-"""Units came back from a customer."""
-STOCK_CHANGE_REASON_DAMAGE: StockChangeReason.ValueType  # 4
-"""Units broke."""
-STOCK_CHANGE_REASON_LOSS: StockChangeReason.ValueType  # 5
-"""Units are missing."""
-STOCK_CHANGE_REASON_CORRECTION: StockChangeReason.ValueType  # 6
-"""An earlier entry was wrong."""
-STOCK_CHANGE_REASON_OTHER: StockChangeReason.ValueType  # 7
-"""Something else; say what in `note`."""
-Global___StockChangeReason: _TypeAlias = StockChangeReason  # noqa: Y015
 
 class _ImportMode:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -394,7 +353,8 @@ class SetStockRequest(_message.Message):
     NOTE_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     FORCE_FIELD_NUMBER: _builtins.int
-    reason: Global___StockChangeReason.ValueType
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    reason: _stock_change_reason_pb2.StockChangeReason.ValueType
     """Why. Required."""
     note: _builtins.str
     """Free text; at most 256 characters."""
@@ -404,6 +364,8 @@ class SetStockRequest(_message.Message):
     """Allow a count below what is held. Holds stay as they are, and some of
     them can then not be confirmed.
     """
+    validate_only: _builtins.bool
+    """Only check, and answer the levels as they would become."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___SetStockLine]:
         """1 to 500 lines, each level once."""
@@ -412,14 +374,15 @@ class SetStockRequest(_message.Message):
         self,
         *,
         lines: _abc.Iterable[Global___SetStockLine] | None = ...,
-        reason: Global___StockChangeReason.ValueType = ...,
+        reason: _stock_change_reason_pb2.StockChangeReason.ValueType = ...,
         note: _builtins.str = ...,
         reference: _builtins.str = ...,
         force: _builtins.bool = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["force", b"force", "lines", b"lines", "note", b"note", "reason", b"reason", "reference", b"reference"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["force", b"force", "lines", b"lines", "note", b"note", "reason", b"reason", "reference", b"reference", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -434,7 +397,9 @@ class SetStockResponse(_message.Message):
     LEVELS_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """This change's place in the stream of changes. Opaque."""
+    """This change's place in the stream of changes. Opaque;
+    empty with `validate_only`.
+    """
     @_builtins.property
     def levels(self) -> _containers.RepeatedCompositeFieldContainer[_stock_level_pb2.StockLevel]:
         """The levels as they became, sorted by location, then SKU."""
@@ -493,12 +458,15 @@ class AdjustStockRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
-    reason: Global___StockChangeReason.ValueType
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    reason: _stock_change_reason_pb2.StockChangeReason.ValueType
     """Why. Required."""
     note: _builtins.str
     """Free text; at most 256 characters."""
     reference: _builtins.str
     """The document this is for; at most 128 characters."""
+    validate_only: _builtins.bool
+    """Only check, and answer the levels as they would become."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___AdjustStockLine]:
         """1 to 500 lines."""
@@ -507,13 +475,14 @@ class AdjustStockRequest(_message.Message):
         self,
         *,
         lines: _abc.Iterable[Global___AdjustStockLine] | None = ...,
-        reason: Global___StockChangeReason.ValueType = ...,
+        reason: _stock_change_reason_pb2.StockChangeReason.ValueType = ...,
         note: _builtins.str = ...,
         reference: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "note", b"note", "reason", b"reason", "reference", b"reference"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "note", b"note", "reason", b"reason", "reference", b"reference", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -528,7 +497,9 @@ class AdjustStockResponse(_message.Message):
     LEVELS_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """This change's place in the stream of changes. Opaque."""
+    """This change's place in the stream of changes. Opaque;
+    empty with `validate_only`.
+    """
     @_builtins.property
     def levels(self) -> _containers.RepeatedCompositeFieldContainer[_stock_level_pb2.StockLevel]:
         """The levels as they became, sorted by location, then SKU."""
@@ -602,6 +573,262 @@ class RecordSaleResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecordSaleResponse: _TypeAlias = RecordSaleResponse  # noqa: Y015
+
+@_typing.final
+class TransferStockLine(_message.Message):
+    """Units of one SKU to move."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SKU_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    sku: _builtins.str
+    """The sellable thing."""
+    quantity: _builtins.int
+    """Whole units, 1 to 2147483647."""
+    def __init__(
+        self,
+        *,
+        sku: _builtins.str = ...,
+        quantity: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quantity", b"quantity", "sku", b"sku"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TransferStockLine: _TypeAlias = TransferStockLine  # noqa: Y015
+
+@_typing.final
+class TransferStockRequest(_message.Message):
+    """Moves units."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINES_FIELD_NUMBER: _builtins.int
+    FROM_LOCATION_FIELD_NUMBER: _builtins.int
+    TO_LOCATION_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    from_location: _builtins.str
+    """Where the units are."""
+    to_location: _builtins.str
+    """Where they go."""
+    reference: _builtins.str
+    """The document this is for; at most 128 characters."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___TransferStockLine]:
+        """1 to 250 lines. Those of one SKU are summed."""
+
+    def __init__(
+        self,
+        *,
+        lines: _abc.Iterable[Global___TransferStockLine] | None = ...,
+        from_location: _builtins.str = ...,
+        to_location: _builtins.str = ...,
+        reference: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_location", b"from_location", "lines", b"lines", "reference", b"reference", "to_location", b"to_location"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TransferStockRequest: _TypeAlias = TransferStockRequest  # noqa: Y015
+
+@_typing.final
+class TransferStockResponse(_message.Message):
+    """What was moved."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVELS_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """This change's place in the stream of changes. Opaque."""
+    @_builtins.property
+    def levels(self) -> _containers.RepeatedCompositeFieldContainer[_stock_level_pb2.StockLevel]:
+        """The levels of both locations as they became, sorted by location, then SKU."""
+
+    def __init__(
+        self,
+        *,
+        levels: _abc.Iterable[_stock_level_pb2.StockLevel] | None = ...,
+        cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "levels", b"levels"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TransferStockResponse: _TypeAlias = TransferStockResponse  # noqa: Y015
+
+@_typing.final
+class DeleteStockLevelsLine(_message.Message):
+    """A level to delete."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SKU_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
+    sku: _builtins.str
+    """The sellable thing."""
+    location: _builtins.str
+    """`online` or `store:<id>`."""
+    def __init__(
+        self,
+        *,
+        sku: _builtins.str = ...,
+        location: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["location", b"location", "sku", b"sku"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteStockLevelsLine: _TypeAlias = DeleteStockLevelsLine  # noqa: Y015
+
+@_typing.final
+class DeleteStockLevelsRequest(_message.Message):
+    """Deletes levels."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeleteStockLevelsLine]:
+        """1 to 500 lines, each level once."""
+
+    def __init__(
+        self,
+        *,
+        lines: _abc.Iterable[Global___DeleteStockLevelsLine] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteStockLevelsRequest: _TypeAlias = DeleteStockLevelsRequest  # noqa: Y015
+
+@_typing.final
+class DeleteStockLevelsResponse(_message.Message):
+    """What was deleted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVELS_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """This change's place in the stream of changes. Opaque."""
+    @_builtins.property
+    def levels(self) -> _containers.RepeatedCompositeFieldContainer[_stock_level_pb2.StockLevel]:
+        """The levels as they were in the end, sorted by location, then SKU."""
+
+    def __init__(
+        self,
+        *,
+        levels: _abc.Iterable[_stock_level_pb2.StockLevel] | None = ...,
+        cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "levels", b"levels"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteStockLevelsResponse: _TypeAlias = DeleteStockLevelsResponse  # noqa: Y015
+
+@_typing.final
+class ListMovementsRequest(_message.Message):
+    """Asks for a page of movements. A filter that is not set lets all through."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SKU_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    FROM_TIME_FIELD_NUMBER: _builtins.int
+    TO_TIME_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    sku: _builtins.str
+    """The level's SKU; needs `location`."""
+    location: _builtins.str
+    """Only movements at this location."""
+    hold_id: _builtins.str
+    """Only movements of this hold."""
+    reference: _builtins.str
+    """Only movements with this reference."""
+    actor: _builtins.str
+    """Only movements by this actor."""
+    page_size: _builtins.int
+    """Movements a page: 0 means 50, more than 1000 is cut to 1000."""
+    page_token: _builtins.str
+    """The `next_page_token` of the page before; the other fields must be the
+    same as then.
+    """
+    @_builtins.property
+    def from_time(self) -> _timestamp_pb2.Timestamp:
+        """Only movements at or after this time."""
+
+    @_builtins.property
+    def to_time(self) -> _timestamp_pb2.Timestamp:
+        """Only movements before this time."""
+
+    def __init__(
+        self,
+        *,
+        sku: _builtins.str = ...,
+        location: _builtins.str = ...,
+        hold_id: _builtins.str = ...,
+        reference: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        from_time: _timestamp_pb2.Timestamp | None = ...,
+        to_time: _timestamp_pb2.Timestamp | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "to_time", b"to_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "from_time", b"from_time", "hold_id", b"hold_id", "location", b"location", "page_size", b"page_size", "page_token", b"page_token", "reference", b"reference", "sku", b"sku", "to_time", b"to_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMovementsRequest: _TypeAlias = ListMovementsRequest  # noqa: Y015
+
+@_typing.final
+class ListMovementsResponse(_message.Message):
+    """A page of movements."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVEMENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Where to go on; empty at the end."""
+    @_builtins.property
+    def movements(self) -> _containers.RepeatedCompositeFieldContainer[_movement_pb2.Movement]:
+        """The movements, newest first."""
+
+    def __init__(
+        self,
+        *,
+        movements: _abc.Iterable[_movement_pb2.Movement] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["movements", b"movements", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMovementsResponse: _TypeAlias = ListMovementsResponse  # noqa: Y015
 
 @_typing.final
 class ImportRow(_message.Message):

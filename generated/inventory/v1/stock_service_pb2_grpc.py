@@ -69,6 +69,21 @@ class StockServiceStub:
                 request_serializer=inventory_dot_v1_dot_stock__service__pb2.RecordSaleRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_stock__service__pb2.RecordSaleResponse.FromString,
                 _registered_method=True)
+        self.TransferStock = channel.unary_unary(
+                '/inventory.v1.StockService/TransferStock',
+                request_serializer=inventory_dot_v1_dot_stock__service__pb2.TransferStockRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_stock__service__pb2.TransferStockResponse.FromString,
+                _registered_method=True)
+        self.DeleteStockLevels = channel.unary_unary(
+                '/inventory.v1.StockService/DeleteStockLevels',
+                request_serializer=inventory_dot_v1_dot_stock__service__pb2.DeleteStockLevelsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_stock__service__pb2.DeleteStockLevelsResponse.FromString,
+                _registered_method=True)
+        self.ListMovements = channel.unary_unary(
+                '/inventory.v1.StockService/ListMovements',
+                request_serializer=inventory_dot_v1_dot_stock__service__pb2.ListMovementsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_stock__service__pb2.ListMovementsResponse.FromString,
+                _registered_method=True)
         self.ImportStock = channel.stream_stream(
                 '/inventory.v1.StockService/ImportStock',
                 request_serializer=inventory_dot_v1_dot_stock__service__pb2.ImportStockRequest.SerializeToString,
@@ -152,6 +167,46 @@ class StockServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TransferStock(self, request, context):
+        """Moves units from one location to another, all lines or none; makes levels
+        that are missing at the destination.
+
+        The source keeps PlaceHold's rule, without its backorder_limit.
+
+        Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
+        INSUFFICIENT_STOCK, TOTAL_TOO_LARGE, STORE_UNAVAILABLE, OUTCOME_UNKNOWN,
+        STORE_FULL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteStockLevels(self, request, context):
+        """Deletes levels, all or none. Only a level with nothing on hand and
+        nothing held can go.
+
+        Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
+        LEVEL_IN_USE, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMovements(self, request, context):
+        """Lists movements, newest first, in pages: the audit trail, as far back as
+        it is kept.
+
+        Filters hold together. A page looks at a bounded number of movements; it
+        may be short or empty and still have a next one: only an empty
+        `next_page_token` ends the walk. Times are the store's clock; where it
+        was set back, movements are found by the order in which they happened.
+
+        Errors: INVALID_REQUEST, STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ImportStock(self, request_iterator, context):
         """Imports rows in chunks, each chunk answered in turn.
 
@@ -200,6 +255,21 @@ def add_StockServiceServicer_to_server(servicer, server):
                     servicer.RecordSale,
                     request_deserializer=inventory_dot_v1_dot_stock__service__pb2.RecordSaleRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_stock__service__pb2.RecordSaleResponse.SerializeToString,
+            ),
+            'TransferStock': grpc.unary_unary_rpc_method_handler(
+                    servicer.TransferStock,
+                    request_deserializer=inventory_dot_v1_dot_stock__service__pb2.TransferStockRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_stock__service__pb2.TransferStockResponse.SerializeToString,
+            ),
+            'DeleteStockLevels': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteStockLevels,
+                    request_deserializer=inventory_dot_v1_dot_stock__service__pb2.DeleteStockLevelsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_stock__service__pb2.DeleteStockLevelsResponse.SerializeToString,
+            ),
+            'ListMovements': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMovements,
+                    request_deserializer=inventory_dot_v1_dot_stock__service__pb2.ListMovementsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_stock__service__pb2.ListMovementsResponse.SerializeToString,
             ),
             'ImportStock': grpc.stream_stream_rpc_method_handler(
                     servicer.ImportStock,
@@ -374,6 +444,87 @@ class StockService:
             '/inventory.v1.StockService/RecordSale',
             inventory_dot_v1_dot_stock__service__pb2.RecordSaleRequest.SerializeToString,
             inventory_dot_v1_dot_stock__service__pb2.RecordSaleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TransferStock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.StockService/TransferStock',
+            inventory_dot_v1_dot_stock__service__pb2.TransferStockRequest.SerializeToString,
+            inventory_dot_v1_dot_stock__service__pb2.TransferStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteStockLevels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.StockService/DeleteStockLevels',
+            inventory_dot_v1_dot_stock__service__pb2.DeleteStockLevelsRequest.SerializeToString,
+            inventory_dot_v1_dot_stock__service__pb2.DeleteStockLevelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMovements(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.StockService/ListMovements',
+            inventory_dot_v1_dot_stock__service__pb2.ListMovementsRequest.SerializeToString,
+            inventory_dot_v1_dot_stock__service__pb2.ListMovementsResponse.FromString,
             options,
             channel_credentials,
             insecure,

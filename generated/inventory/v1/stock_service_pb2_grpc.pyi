@@ -82,6 +82,34 @@ class StockServiceStub:
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
     INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
     """
+    TransferStock: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.TransferStockRequest, _stock_service_pb2.TransferStockResponse]
+    """Moves units from one location to another, all lines or none; makes levels
+    that are missing at the destination.
+
+    The source keeps PlaceHold's rule, without its backorder_limit.
+
+    Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
+    INSUFFICIENT_STOCK, TOTAL_TOO_LARGE, STORE_UNAVAILABLE, OUTCOME_UNKNOWN,
+    STORE_FULL.
+    """
+    DeleteStockLevels: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.DeleteStockLevelsRequest, _stock_service_pb2.DeleteStockLevelsResponse]
+    """Deletes levels, all or none. Only a level with nothing on hand and
+    nothing held can go.
+
+    Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
+    LEVEL_IN_USE, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
+    """
+    ListMovements: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.ListMovementsRequest, _stock_service_pb2.ListMovementsResponse]
+    """Lists movements, newest first, in pages: the audit trail, as far back as
+    it is kept.
+
+    Filters hold together. A page looks at a bounded number of movements; it
+    may be short or empty and still have a next one: only an empty
+    `next_page_token` ends the walk. Times are the store's clock; where it
+    was set back, movements are found by the order in which they happened.
+
+    Errors: INVALID_REQUEST, STORE_UNAVAILABLE.
+    """
     ImportStock: _grpc.StreamStreamMultiCallable[_stock_service_pb2.ImportStockRequest, _stock_service_pb2.ImportStockResponse]
     """Imports rows in chunks, each chunk answered in turn.
 
@@ -148,6 +176,34 @@ class StockServiceAsyncStub(StockServiceStub):
 
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
     INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
+    """
+    TransferStock: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.TransferStockRequest, _stock_service_pb2.TransferStockResponse]  # type: ignore[assignment]
+    """Moves units from one location to another, all lines or none; makes levels
+    that are missing at the destination.
+
+    The source keeps PlaceHold's rule, without its backorder_limit.
+
+    Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
+    INSUFFICIENT_STOCK, TOTAL_TOO_LARGE, STORE_UNAVAILABLE, OUTCOME_UNKNOWN,
+    STORE_FULL.
+    """
+    DeleteStockLevels: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.DeleteStockLevelsRequest, _stock_service_pb2.DeleteStockLevelsResponse]  # type: ignore[assignment]
+    """Deletes levels, all or none. Only a level with nothing on hand and
+    nothing held can go.
+
+    Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
+    LEVEL_IN_USE, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
+    """
+    ListMovements: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.ListMovementsRequest, _stock_service_pb2.ListMovementsResponse]  # type: ignore[assignment]
+    """Lists movements, newest first, in pages: the audit trail, as far back as
+    it is kept.
+
+    Filters hold together. A page looks at a bounded number of movements; it
+    may be short or empty and still have a next one: only an empty
+    `next_page_token` ends the walk. Times are the store's clock; where it
+    was set back, movements are found by the order in which they happened.
+
+    Errors: INVALID_REQUEST, STORE_UNAVAILABLE.
     """
     ImportStock: _aio.StreamStreamMultiCallable[_stock_service_pb2.ImportStockRequest, _stock_service_pb2.ImportStockResponse]  # type: ignore[assignment]
     """Imports rows in chunks, each chunk answered in turn.
@@ -248,6 +304,52 @@ class StockServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
         INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
+        """
+
+    @_abc_1.abstractmethod
+    def TransferStock(
+        self,
+        request: _stock_service_pb2.TransferStockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stock_service_pb2.TransferStockResponse, _abc.Awaitable[_stock_service_pb2.TransferStockResponse]]:
+        """Moves units from one location to another, all lines or none; makes levels
+        that are missing at the destination.
+
+        The source keeps PlaceHold's rule, without its backorder_limit.
+
+        Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
+        INSUFFICIENT_STOCK, TOTAL_TOO_LARGE, STORE_UNAVAILABLE, OUTCOME_UNKNOWN,
+        STORE_FULL.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteStockLevels(
+        self,
+        request: _stock_service_pb2.DeleteStockLevelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stock_service_pb2.DeleteStockLevelsResponse, _abc.Awaitable[_stock_service_pb2.DeleteStockLevelsResponse]]:
+        """Deletes levels, all or none. Only a level with nothing on hand and
+        nothing held can go.
+
+        Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
+        LEVEL_IN_USE, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
+        """
+
+    @_abc_1.abstractmethod
+    def ListMovements(
+        self,
+        request: _stock_service_pb2.ListMovementsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stock_service_pb2.ListMovementsResponse, _abc.Awaitable[_stock_service_pb2.ListMovementsResponse]]:
+        """Lists movements, newest first, in pages: the audit trail, as far back as
+        it is kept.
+
+        Filters hold together. A page looks at a bounded number of movements; it
+        may be short or empty and still have a next one: only an empty
+        `next_page_token` ends the walk. Times are the store's clock; where it
+        was set back, movements are found by the order in which they happened.
+
+        Errors: INVALID_REQUEST, STORE_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -1,14 +1,13 @@
--- What confirm, release, extend and expire share: the partitions that a
--- hold's lines are in, the end of a hold, and its memory of later verbs.
+-- What the verbs on a hold share: the partitions that its lines are in, and
+-- where its units go.
 
--- At most this many later verbs are remembered a hold; the oldest goes first.
-local MAX_VERBS = 32
-
--- Opens the partitions of these lines, each once, the first line's first.
+-- Opens the partitions of these lines, each once, the first line's first; of
+-- lines with a plan, those whose units are going to move.
 -- `guards` reads "store_id n=epoch:seen_seq n=epoch:seen_seq ...".
 local function open_partitions(lines, guards, opened)
   for _, line in ipairs(lines) do
-    if not opened[line.number] then
+    local stays = line.confirm and line.confirm + line.release + line.expire == 0
+    if not opened[line.number] and not stays then
       local epoch, seen_seq = match(guards, ' ' .. line.number .. '=(%d+):(%d+)')
       if not epoch then error('no partition ' .. line.number) end
       local partition, refusal = open_partition(line.number, partition_key(line.number, 'meta'),
@@ -25,69 +24,66 @@ end
 local function new_reason(hold, op, actor, now)
   return {
     op = op, actor = actor, reason = '', note = '', reference = reference_of(hold),
-    at = format('%d', now),
+    at = format('%d', now), count = 0,
   }
 end
 
--- Ends every line of the hold: `sold` says whether its units leave the shelf
--- or go back. Answers the levels as they became.
-local function end_lines(hold, lines, opened, kind, by, sold)
-  local packed = {}
+-- Journals that units of a line go, and changes its level in memory. The
+-- hold's new state stands in the journal of its home: in the entry of its
+-- first line there that changes, or in one of its own (tell_hold).
+local function move_units(hold, line, opened, kind, by, on_hand_delta, held_delta)
+  by.count = by.count + 1
+  change_level(line.level, on_hand_delta, held_delta)
+  local tells = line.number == hold.home and not hold.is_told
+  hold.is_told = hold.is_told or tells
+  append_movement(opened[line.number], kind, by, by.count, line, on_hand_delta, held_delta,
+    { id = hold.id, state = tells and hold.state, record = tells and hold.record })
+end
+
+local function tell_hold(hold, opened, kind, by)
+  if hold.is_told then return end
+  by.count = by.count + 1
+  append_movement(opened[hold.home], kind, by, by.count, nil, 0, 0, hold)
+end
+
+-- Moves what `plan_units` planned. Answers the levels as they became, "-" for
+-- those that did not change.
+local function end_units(hold, lines, opened, by)
+  local packed, last_kind = {}, 'RELEASE'
   for i, line in ipairs(lines) do
-    local on_hand_delta = sold and -line.quantity or 0
-    change_level(line.level, on_hand_delta, -line.quantity)
-    packed[i] = line.level.packed
-    append_movement(opened[line.number], kind, by, i, line, on_hand_delta, -line.quantity,
-      { id = hold.id, state = i == 1 and hold.state, record = i == 1 and hold.record })
+    if line.confirm > 0 then
+      move_units(hold, line, opened, 'CONFIRM', by, -line.confirm, -line.confirm)
+      last_kind = 'CONFIRM'
+    end
+    if line.release > 0 then move_units(hold, line, opened, 'RELEASE', by, 0, -line.release) end
+    if line.expire > 0 then
+      move_units(hold, line, opened, 'EXPIRE', by, 0, -line.expire)
+      last_kind = 'EXPIRE'
+    end
+    local is_moved = line.confirm + line.release + line.expire > 0
+    packed[i] = is_moved and line.level.packed or '-'
   end
+  tell_hold(hold, opened, last_kind, by)
   for _, line in ipairs(lines) do
-    write_level(line.level, line.low, line.sku)
-    redis.call('ZREM', line.due, hold.id)
+    if line.confirm + line.release + line.expire > 0 then
+      write_level(line.level, line.low, line.sku)
+      if line.held == 0 then redis.call('ZREM', line.due, hold.id) end
+    end
   end
   return table.concat(packed, ',')
 end
 
--- The entry of a later verb under this op, or nil: its verb, fingerprint and
--- outcome. Entries read "VERB op fingerprint outcome", one after another with
--- ";" between.
-local function find_verb(hold, op)
-  local from = string.find(hold.verbs, ' ' .. op .. ' ', 1, true)
-  if not from then return nil end
-  local verb = match(string.sub(hold.verbs, 1, from - 1), '(%u+)$')
-  local fingerprint, outcome = match(hold.verbs, '^(%S+) ([^;]*)', from + #op + 2)
-  return verb, fingerprint, outcome
+-- Plans, in memory, where units of a line go.
+local function plan_units(line, confirm, release, expire)
+  line.confirm, line.release, line.expire = confirm, release, expire
+  line.confirmed, line.released = line.confirmed + confirm, line.released + release
+  line.expired, line.held = line.expired + expire, line.held - confirm - release - expire
 end
 
--- Closes the partitions, remembers the verb and its outcome in the hold, so
--- that its key is answered again, and writes the hold. Answers the outcome:
--- "at_ms epoch n:seq,... tail".
-local function remember_verb(hold, verb, fingerprint, by, opened, tail)
-  local outcome = table.concat({ by.at, opened[1].epoch, close_partitions(opened), tail }, ' ')
-  local entry = table.concat({ verb, by.op, fingerprint, outcome }, ' ')
-  if hold.verbs ~= '' then
-    local _, count = string.gsub(hold.verbs, ';', ';')
-    if count + 1 >= MAX_VERBS then hold.verbs = match(hold.verbs, ';(.*)$') end
-    entry = hold.verbs .. ';' .. entry
-  end
-  hold.verbs = entry
-  write_hold(hold)
-  return outcome
-end
-
--- Answers a verb on a hold that it cannot act on: not there, remembered under
--- this op, ended (again the same verb is a success), or past its deadline.
-local function answer_without_change(hold, verb, ended_word, op, fingerprint, now)
-  if not hold then return { 'hold_not_found' } end
-  local known, known_fingerprint, outcome = find_verb(hold, op)
-  if known then
-    if known_fingerprint ~= fingerprint then return { 'key_reused' } end
-    return { 'replay', hold.record, hold.state, outcome }
-  end
-  if hold.word == ended_word then
-    return { 'replay', hold.record, hold.state, match(hold.verbs, '%u+ %S+ %S+ ([^;]*)$') }
-  end
-  if hold.word ~= 'HELD' then return { 'hold_ended', hold.state } end
-  if now >= hold.deadline then
-    return { 'hold_ended', format('EXPIRED %d %d', hold.deadline, hold.deadline) }
-  end
+-- Takes a hold that has ended out of its home's open ones, and puts it where
+-- it waits for the end of its retention time.
+local function end_hold(hold, due, ended)
+  if match(hold.state, '^HELD') then return end
+  redis.call('ZREM', due, hold.id)
+  redis.call('RPUSH', ended, hold.id)
 end

@@ -1,3 +1,8 @@
+-- The key of this name in a partition; the names are those of stores/keys.py.
+local function partition_key(number, name)
+  return 'inv:{' .. number .. '}:' .. name
+end
+
 -- The journal: one entry a level or hold touched, with the state that
 -- resulted. Entries always have the same fields, in the same order. The ids
 -- are contiguous a partition, so a gap can be told from an end.

@@ -1,7 +1,6 @@
 -- A level: its value, which is its packed form, and the rules over its counts.
 -- Packed: "on_hand held version", and where anything else is not its default
 -- " safety_stock backorder_limit reorder_point rearm_point alert_state".
-local format, match = string.format, string.match
 local NO_POLICY = ' 0 0 0 0'
 
 local function read_level(key)

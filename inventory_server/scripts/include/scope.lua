@@ -4,7 +4,8 @@
 --   location   KEYS low, skus*                 ARGV index of its partition, name
 --   line       KEYS level, due                 ARGV index of its location, sku, `values` amounts
 -- * only of verbs that make levels. `counts` reads "partitions locations lines store_id".
-local function read_scope(key_at, arg_at, counts, values, makes_levels)
+-- Amounts are whole numbers from `least`. Fails where names and keys do not fit.
+local function read_scope(key_at, arg_at, counts, values, least, makes_levels)
   local partition_count, location_count, line_count, store_id =
     match(counts, '^(%d+) (%d+) (%d+) (%w+)$')
   local partitions, locations, lines = {}, {}, {}
@@ -22,6 +23,9 @@ local function read_scope(key_at, arg_at, counts, values, makes_levels)
       low = KEYS[key_at], skus = makes_levels and KEYS[key_at + 1],
       partition = partitions[tonumber(ARGV[arg_at])], name = ARGV[arg_at + 1],
     }
+    if KEYS[key_at] ~= partition_key(locations[i].partition.number, 'low:' .. ARGV[arg_at + 1]) then
+      error('not the location of its key: ' .. KEYS[key_at])
+    end
     key_at, arg_at = key_at + (makes_levels and 2 or 1), arg_at + 2
   end
   for i = 1, tonumber(line_count) do
@@ -29,11 +33,16 @@ local function read_scope(key_at, arg_at, counts, values, makes_levels)
     lines[i] = {
       key = KEYS[key_at], due = KEYS[key_at + 1], low = location.low, within = location,
       partition = location.partition, location = location.name, sku = ARGV[arg_at + 1],
-      amount = tonumber(ARGV[arg_at + 2]), expected = values > 1 and ARGV[arg_at + 3] or nil,
-      level = read_level(KEYS[key_at]),
+      amount = values > 0 and whole(ARGV[arg_at + 2], least) or nil,
+      expected = values > 1 and ARGV[arg_at + 3] or nil, level = read_level(KEYS[key_at]),
     }
+    local name = lines[i].location .. ':' .. lines[i].sku
+    if KEYS[key_at] ~= partition_key(lines[i].partition.number, 'level:' .. name) then
+      error('not the level of its key: ' .. KEYS[key_at])
+    end
     key_at, arg_at = key_at + 2, arg_at + 2 + values
   end
+  if key_at ~= #KEYS + 1 or arg_at ~= #ARGV + 1 then error('not the scope that its counts say') end
   return { partitions = partitions, locations = locations, lines = lines }
 end
 

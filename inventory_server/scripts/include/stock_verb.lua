@@ -29,14 +29,28 @@ local function check_indexes(scope)
   end
 end
 
--- Journals and writes one on_hand delta a line. Answers the levels as they became.
+-- Every level as it would become, in memory, without its journal entries.
+local function preview(lines, on_hand_deltas)
+  local packed = {}
+  for i, line in ipairs(lines) do
+    if line.level.is_new then line.level.version = line.partition.seq end
+    change_level(line.level, on_hand_deltas[i], 0)
+    packed[i] = line.level.packed
+  end
+  return table.concat(packed, ',')
+end
+
+-- Journals and writes one on_hand delta a line, of its own kind where it has
+-- one. Answers the levels as they became.
 local function write_lines(lines, kind, by, on_hand_deltas)
   local packed, new, locations = {}, {}, {}
   for i, line in ipairs(lines) do
     local level = line.level
+    -- A version is never given twice, also where the level was deleted before.
+    if level.is_new then level.version = line.partition.seq end
     change_level(level, on_hand_deltas[i], 0)
     packed[i] = level.packed
-    append_movement(line.partition, kind, by, i, line, on_hand_deltas[i], 0)
+    append_movement(line.partition, line.kind or kind, by, i, line, on_hand_deltas[i], 0)
     write_level(level, line.low, line.sku)
     if level.is_new then
       local location, skus = line.within, new[line.within]

@@ -1,0 +1,70 @@
+#!lua
+--[[ rehold_hold — Takes the units of an expired hold again and sells them in
+  the same step: for a payment that came late.
+  KEYS  1 hold
+  ARGV  1 now_ms ("" = TIME)  2 op  3 fingerprint  4 actor  5 hold_id
+        6 guards ("store_id", and " n=epoch:seen_seq" of each)
+  Returns, first match wins
+    rewound             number epoch seq store_id   the store went back in time
+    hold_not_found
+    key_reused                                the key of another request
+    replay              record state outcome verb   this request, or this end, seen before
+    due                 (location sku)...     levels with holds to be expired first
+    not_expired                               the deadline has not come
+    hold_ended          state                 confirmed or released
+    insufficient_stock  record deadline_ms (number requested available backorder_limit)...
+    ok                  record state outcome verb   outcome: "at_ms epoch n:seq,... levels"
+  Cost  O(lines). Writes nothing unless it returns ok. ]]
+-- include: arguments.lua
+-- include: level.lua
+-- include: journal.lua
+-- include: hold.lua
+-- include: hold_verb.lua
+-- include: verb_memory.lua
+check_origin(ARGV[2], ARGV[3])
+local now, opened = read_now(ARGV[1]), {}
+local refusal = open_partitions({ { number = home_of(ARGV[5]) } }, ARGV[6], opened)
+if refusal then return refusal end
+local hold = read_hold(KEYS[1], ARGV[5])
+local again = { CONFIRM = true, REHOLD = true }
+local answer = answer_without_change(hold, again, ARGV[2], ARGV[3], now)
+if not answer then return { 'not_expired' } end
+if answer[1] ~= 'hold_ended' or not match(answer[2], '^EXPIRED') then return answer end
+local lines, due = read_lines(hold, {}), { 'due' }
+local short = { 'insufficient_stock', hold.record, format('%d', hold.deadline) }
+for i, line in ipairs(lines) do
+  local units = line.level and available(line.level) or 0
+  local limit = line.level and line.level.backorder_limit or 0
+  local is_short = line.expired > 0 and (not line.level or units - line.expired < -limit)
+  if (is_short or line.held > 0) and redis.call('ZCOUNT', line.due, '-inf', now) > 0 then
+    due[#due + 1], due[#due + 2] = line.location, line.sku
+  elseif is_short then
+    for _, fact in ipairs({ i, line.expired, units, limit }) do short[#short + 1] = fact end
+  end
+end
+if #due > 1 then return due end
+-- Expired for certain, and in no index that says so: the sweeper has to come first.
+if hold.word == 'HELD' then return { 'due', lines[1].location, lines[1].sku } end
+if #short > 3 then return short end
+for _, line in ipairs(lines) do
+  plan_units(line, line.expired, 0, 0)
+  line.expired, line.held = 0, 0
+end
+refusal = open_partitions(lines, ARGV[6], opened)
+if refusal then return refusal end
+local by = new_reason(hold, ARGV[2], ARGV[4], now)
+hold.state = judge_state(lines, hold.deadline, now)
+
+-- COMMIT
+local levels = {}
+for i, line in ipairs(lines) do
+  levels[i] = '-'
+  if line.confirm > 0 then
+    move_units(hold, line, opened, 'REHOLD', by, -line.confirm, 0)
+    levels[i] = line.level.packed
+    write_level(line.level, line.low, line.sku)
+  end
+end
+tell_hold(hold, opened, 'REHOLD', by)
+local outcome = remember_verb(hold, 'REHOLD', ARGV[3], by, opened, table.concat(levels, ','))
+return { 'ok', hold.record, hold.state, outcome, 'REHOLD' }
