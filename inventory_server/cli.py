@@ -18,6 +18,7 @@ from inventory_server import __version__
 from inventory_server.call_log import JsonFormatter, TextFormatter
 from inventory_server.server import Server, StartError
 from inventory_server.settings import Settings, SettingsError
+from inventory_server.verify_command import verify
 
 app = typer.Typer(
     add_completion=False,
@@ -170,6 +171,9 @@ def healthcheck(
     typer.echo(f"{server}: {name}")
     if answer.status != health_pb2.HealthCheckResponse.SERVING:
         raise typer.Exit(1)
+
+
+app.command()(verify)
 
 
 async def run(settings: Settings) -> None:

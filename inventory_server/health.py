@@ -20,7 +20,12 @@ log = logging.getLogger(__name__)
 SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
 HOLD_SERVICE: Final = "inventory.v1.HoldService"
-SERVICES: Final = ("inventory.v1.StockService", HOLD_SERVICE, "inventory.v1.AvailabilityService")
+SERVICES: Final = (
+    "inventory.v1.StockService",
+    HOLD_SERVICE,
+    "inventory.v1.AvailabilityService",
+    "inventory.v1.AuditService",
+)
 
 
 class HealthServicer(health.aio.HealthServicer):  # type: ignore[misc]

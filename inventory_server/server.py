@@ -10,13 +10,19 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from inventory.v1 import availability_service_pb2, hold_service_pb2, stock_service_pb2
+from inventory.v1 import (
+    audit_service_pb2,
+    availability_service_pb2,
+    hold_service_pb2,
+    stock_service_pb2,
+)
 from redis.exceptions import RedisError
 
 from inventory_server.call_log import CallLog
 from inventory_server.domain import limits
 from inventory_server.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from inventory_server.health import HealthMonitor, HealthServicer
+from inventory_server.operations.audit import AuditOperations
 from inventory_server.operations.availability import AvailabilityOperations
 from inventory_server.operations.expiry import Expiry, Sweeper
 from inventory_server.operations.hold_batches import HoldBatches
@@ -25,12 +31,14 @@ from inventory_server.operations.imports import ImportOperations
 from inventory_server.operations.movements import MovementOperations
 from inventory_server.operations.stock import StockOperations
 from inventory_server.sample_data import load_sample_data
+from inventory_server.servicers.audit_servicer import AuditServicer
 from inventory_server.servicers.availability_servicer import AvailabilityServicer
 from inventory_server.servicers.guard import Guard
 from inventory_server.servicers.hold_servicer import HoldServicer
 from inventory_server.servicers.reflection import add_reflection
 from inventory_server.servicers.stock_servicer import StockServicer
 from inventory_server.settings import Settings
+from inventory_server.stores.audit_store import AuditStore
 from inventory_server.stores.hold_store import HoldStore
 from inventory_server.stores.movement_store import MovementStore
 from inventory_server.stores.opening import StoreOpener, StoreRefusedError
@@ -43,6 +51,7 @@ SERVICES = (
     stock_service_pb2.DESCRIPTOR.services_by_name["StockService"],
     hold_service_pb2.DESCRIPTOR.services_by_name["HoldService"],
     availability_service_pb2.DESCRIPTOR.services_by_name["AvailabilityService"],
+    audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
 )
 
 OPTIONS = (
@@ -138,6 +147,8 @@ class Server:
         operations = HoldOperations(
             holds, expiry, default_ttl_ms=min(limits.DEFAULT_TTL_MS, max_ttl_ms)
         )
+        movements = MovementStore(self.store)
+        audit = AuditStore(self.store, retention_ms=settings.retention_s * 1000)
         imports = ImportOperations(stock, expiry)
         if settings.sample_data:
             await load_sample_data(imports, stock)
@@ -147,7 +158,7 @@ class Server:
             StockServicer(
                 StockOperations(stock, expiry),
                 imports,
-                MovementOperations(MovementStore(self.store), operations),
+                MovementOperations(movements, operations),
                 max_lines=settings.max_lines,
                 timeout_s=settings.store_timeout_s,
             ),
@@ -158,6 +169,7 @@ class Server:
                 max_ttl_ms=max_ttl_ms,
             ),
             AvailabilityServicer(AvailabilityOperations(stock, expiry)),
+            AuditServicer(AuditOperations(audit, movements)),
         )
         for service, servicer in zip(SERVICES, servicers, strict=True):
             self._guard.register(self._grpc, service, servicer)

@@ -62,6 +62,16 @@ EXPIRE_LINES_A_RUN: Final = 200
 MAX_SWEEP_LAG_MS: Final = 30_000
 """Past this, holds are not swept as they should be and HoldService says so."""
 
+# Audit
+VERIFY_HOLDS_A_SCRIPT: Final = 1000
+"""Open holds that one script of a check looks at; a level with more is read in pages."""
+VERIFY_KEYS_A_READ: Final = 500
+VERIFY_TRIES: Final = 3
+MAX_REPAIR_HOLDS: Final = 10_000
+"""Open holds of a level that one repair may look at."""
+AUDIT_TIMEOUT_S: Final = 60
+"""How long a call of AuditService may take, where its caller allows more."""
+
 # The wire
 MAX_MESSAGE_BYTES: Final = 1 << 20
 MAX_METADATA_BYTES: Final = 16 << 10

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from math import inf
 from time import perf_counter
 from typing import Any
@@ -29,6 +30,7 @@ from inventory_server.domain.errors import (
     InventoryError,
     StoreUnavailable,
 )
+from inventory_server.domain.limits import AUDIT_TIMEOUT_S
 from inventory_server.servicers.rpc_call import RpcCall
 from inventory_server.servicers.status import DETAILS_KEY, pack_status, status_of
 
@@ -67,6 +69,10 @@ class Guard:
             return grpc.stream_stream_rpc_method_handler(
                 self._stream(name, request_class.FromString, run, is_mutation)
             )
+        if method.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                self._server_stream(name, request_class.FromString, run, is_mutation)
+            )
         return grpc.unary_unary_rpc_method_handler(
             self._unary(name, request_class.FromString, run, is_mutation)
         )
@@ -74,9 +80,12 @@ class Guard:
     def _unary(
         self, name: str, parse: Callable[[bytes], Message], run: UnaryMethod, is_mutation: bool
     ) -> Callable[[bytes, Context], Awaitable[bytes]]:
+        # An audit may have to look at all that there is.
+        timeout_s = AUDIT_TIMEOUT_S if name.startswith("AuditService/") else self._timeout_s
+
         async def guarded(raw: bytes, context: Context) -> bytes:
             started = perf_counter()
-            call = RpcCall(self._deadline(context))
+            call = RpcCall(self._deadline(context, timeout_s))
             try:
                 if self.draining:
                     raise Draining
@@ -95,10 +104,12 @@ class Guard:
 
     def _stream(
         self, name: str, parse: Callable[[bytes], Message], run: StreamMethod, is_mutation: bool
-    ) -> Callable[[AsyncIterator[bytes], Context], AsyncIterator[bytes]]:
-        async def guarded(raws: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+    ) -> Callable[[AsyncIterator[bytes], Context], AsyncGenerator[bytes, None]]:
+        async def guarded(
+            raws: AsyncIterator[bytes], context: Context
+        ) -> AsyncGenerator[bytes, None]:
             started = perf_counter()
-            call = RpcCall(self._deadline(context, streams=True))
+            call = RpcCall(self._deadline(context, inf))
             try:
                 call.read_metadata(context.invocation_metadata() or (), is_mutation)
                 if call.key_is_minted:
@@ -113,6 +124,27 @@ class Guard:
 
         return guarded
 
+    def _server_stream(
+        self, name: str, parse: Callable[[bytes], Message], run: Any, is_mutation: bool
+    ) -> Callable[[bytes, Context], AsyncIterator[bytes]]:
+        async def one(raw: bytes) -> AsyncIterator[bytes]:
+            yield raw
+
+        async def answer(requests: AsyncIterator[Message], call: RpcCall) -> AsyncIterator[Message]:
+            async for request in requests:
+                async for response in run(request, call):
+                    yield response
+
+        guarded = self._stream(name, parse, answer, is_mutation)
+
+        # gRPC wants a function that is a generator itself.
+        async def streamed(raw: bytes, context: Context) -> AsyncIterator[bytes]:
+            async with aclosing(guarded(one(raw), context)) as responses:
+                async for response in responses:
+                    yield response
+
+        return streamed
+
     async def _requests(
         self, raws: AsyncIterator[bytes], parse: Callable[[bytes], Message]
     ) -> AsyncIterator[Message]:
@@ -121,10 +153,9 @@ class Guard:
                 raise Draining
             yield _parse(parse, raw)
 
-    def _deadline(self, context: Context, *, streams: bool = False) -> float:
+    def _deadline(self, context: Context, cap: float) -> float:
         """Until when an answer is of use, a little before the caller's own deadline."""
         left = context.time_remaining()
-        cap = inf if streams else self._timeout_s
         if left is not None:
             cap = min(cap, left - min(left / 4, 0.1))
         return self._loop.time() + cap

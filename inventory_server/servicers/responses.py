@@ -11,6 +11,7 @@ from typing import Any
 
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer as Messages
 from google.protobuf.timestamp_pb2 import Timestamp
+from inventory.v1 import audit_service_pb2 as audit_pb
 from inventory.v1 import availability_service_pb2 as availability_pb
 from inventory.v1 import hold_service_pb2 as hold_pb
 from inventory.v1 import movement_pb2 as movement_pb
@@ -20,12 +21,15 @@ from inventory.v1 import stock_service_pb2 as stock_pb
 
 from inventory_server.domain.errors import Internal, InventoryError
 from inventory_server.domain.model import (
+    Finding,
     Hold,
     HoldChange,
     ImportResult,
     Level,
     LineAvailability,
     Movement,
+    VerifyProgress,
+    VerifySummary,
 )
 from inventory_server.domain.rules import ANONYMOUS
 from inventory_server.servicers.rpc_call import RpcCall
@@ -183,6 +187,20 @@ def put_availability(
         )
         if shortage and line.earliest_expire_time_ms is not None:
             put_time(message.earliest_expire_time, line.earliest_expire_time_ms)
+
+
+def verify_message(
+    part: Finding | VerifyProgress | VerifySummary,
+) -> audit_pb.VerifyInvariantsResponse:
+    """A part of a check's answer as it is sent."""
+    if isinstance(part, VerifyProgress):
+        return audit_pb.VerifyInvariantsResponse(progress=audit_pb.VerifyProgress(**part._asdict()))
+    if isinstance(part, VerifySummary):
+        return audit_pb.VerifyInvariantsResponse(summary=audit_pb.VerifySummary(**part._asdict()))
+    kind = audit_pb.DiscrepancyKind.Value(f"DISCREPANCY_KIND_{part.kind}")
+    return audit_pb.VerifyInvariantsResponse(
+        discrepancy=audit_pb.Discrepancy(**{**part._asdict(), "kind": kind})
+    )
 
 
 def import_message(result: ImportResult) -> stock_pb.ImportStockResponse:

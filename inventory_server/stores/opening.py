@@ -26,10 +26,10 @@ FIRST_WITH_SHEBANG: Final = (7, 0)
 _TIMEOUT_S: Final = 10.0
 SCRIPT_COMMANDS: Final = (
     *("GET", "SET", "DEL", "EXISTS", "TIME"),
-    *("HMGET", "HSET", "HSETNX", "HLEN"),
-    *("ZADD", "ZREM", "ZCARD", "ZCOUNT", "ZRANGE", "ZRANGEBYSCORE"),
+    *("HGET", "HMGET", "HSET", "HSETNX", "HLEN"),
+    *("ZADD", "ZREM", "ZCARD", "ZCOUNT", "ZRANGE", "ZRANGEBYSCORE", "ZSCORE"),
     *("LLEN", "LRANGE", "LTRIM", "RPUSH"),
-    *("SADD", "SREM", "SCARD", "XADD", "XLEN", "XREVRANGE"),
+    *("SADD", "SREM", "SCARD", "SISMEMBER", "XADD", "XLEN", "XREVRANGE"),
 )
 """Every command that a script runs."""
 
