@@ -22,6 +22,7 @@
 -- include: stock_verb.lua
 check_origin(ARGV[2], ARGV[3])
 local now, retention_ms, max_total = read_now(ARGV[1]), whole(ARGV[8], 1), whole(ARGV[9], 1)
+local only_looks = is_set(ARGV[10])
 local by = {
   op = ARGV[2], actor = ARGV[4], reference = ARGV[5], note = ARGV[6], reason = ARGV[7],
   at = format('%d', now),
@@ -29,7 +30,7 @@ local by = {
 local scope, refusal = read_scope(2, 12, ARGV[11], 1, -max_total)
 if refusal then return refusal end
 local known = answer_known(KEYS[1], ARGV[3])
-if known and ARGV[10] == '' then return known end
+if known and not only_looks then return known end
 local missing = missing_lines(scope.lines)
 if #missing > 0 then return { 'level_not_found', unpack(missing) } end
 
@@ -47,7 +48,7 @@ end
 if #large > 1 then return large end
 if #short > 0 then return refuse('below_held', scope.lines, short, facts, now) end
 check_indexes(scope)
-if ARGV[10] == '1' then return { 'valid', preview(scope.lines, deltas) } end
+if only_looks then return { 'valid', preview(scope.lines, deltas) } end
 
 -- COMMIT
 local levels = write_lines(scope.lines, 'ADJUST', by, deltas)

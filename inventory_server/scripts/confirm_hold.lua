@@ -23,7 +23,7 @@
 -- include: verb_memory.lua
 -- include: asked_units.lua
 check_origin(ARGV[2], ARGV[3])
-local now, asked, keeps_rest, opened = read_now(ARGV[1]), ARGV[7], ARGV[8] == '1', {}
+local now, asked, keeps_rest, opened = read_now(ARGV[1]), ARGV[7], is_set(ARGV[8]), {}
 local verb = asked == '' and 'CONFIRM' or 'CONFIRM_SOME'
 local refusal = open_partitions({ { number = home_of(ARGV[5]) } }, ARGV[6], opened)
 if refusal then return refusal end
@@ -48,6 +48,8 @@ for _, line in ipairs(lines) do
 end
 refusal = open_partitions(lines, ARGV[6], opened)
 if refusal then return refusal end
+check_key(KEYS[2], partition_key(hold.home, 'due'))
+check_key(KEYS[3], partition_key(hold.home, 'ended'))
 redis.call('ZCARD', KEYS[2])
 redis.call('LLEN', KEYS[3])
 local by = new_reason(hold, ARGV[2], ARGV[4], now)

@@ -15,6 +15,7 @@
 check_text()
 local now, max_holds, max_lines = read_now(ARGV[1]), whole(ARGV[2], 1), whole(ARGV[3], 1)
 if not match(ARGV[4], '^%w+ ') then error('not guards: ' .. ARGV[4]) end
+if not find(KEYS[1] .. ':', '^inv:{%d+}:due:') then error('not a due: ' .. KEYS[1]) end
 local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, max_holds)
 local expired, gone, early, levels, opened, line_count, taken = {}, {}, {}, {}, {}, 0, 0
 for _, id in ipairs(ids) do

@@ -28,6 +28,7 @@ local hold = read_hold(KEYS[1], ARGV[5])
 local answer = answer_without_change(hold, {}, ARGV[2], ARGV[3], now)
 if answer then return answer end
 local lines = read_lines(hold, {})
+check_key(KEYS[2], partition_key(hold.home, 'due'))
 redis.call('ZCARD', KEYS[2])
 local created = tonumber(match(hold.record, '^[^\n]*\n(%d+) '))
 local deadline = math.max(hold.deadline, math.min(now + ttl_ms, created + life_ms))

@@ -55,6 +55,8 @@ if #short > 0 then
   if due[1] == 'due' then return due end
 end
 check_indexes(scope)
+local is_record = find(KEYS[2], scope.partitions[1].prefix .. 'key:', 1, true) == 1
+if not is_record or KEYS[2] == KEYS[1] then error('not a progress record: ' .. KEYS[2]) end
 
 -- COMMIT
 write_lines(good, 'IMPORT', by, deltas)

@@ -6,6 +6,8 @@
     journal_without_meta                      the store has lost its meta
     ok   schema partitions store_id secret epoch seq
   Cost  O(1). Writes only where there was nothing. ]]
+local prefix = string.match(KEYS[1], '^(inv:{%d+}:)meta$')
+if not prefix or KEYS[2] ~= prefix .. 'journal' then error('not a partition: ' .. KEYS[1]) end
 local fields = { 'schema', 'partitions', 'store_id', 'secret', 'epoch', 'seq' }
 if redis.call('EXISTS', KEYS[1]) == 0 then
   if redis.call('EXISTS', KEYS[2]) == 1 then return { 'journal_without_meta' } end

@@ -21,7 +21,7 @@
 -- include: hold.lua
 check_origin(ARGV[2], ARGV[3])
 local now, hold_key, due, refs, hold_id = read_now(ARGV[1]), KEYS[1], KEYS[2], KEYS[3], ARGV[7]
-local ttl_ms, is_partial = whole(ARGV[8], 1), ARGV[10] == '1'
+local ttl_ms, is_partial = whole(ARGV[8], 1), is_set(ARGV[10])
 local scope, refusal = read_scope(4, 12, ARGV[11], 1, 1)
 if refusal then return refusal end
 local known, home = read_hold(hold_key, hold_id), scope.partitions[1]
@@ -29,10 +29,10 @@ if known then
   if known.fingerprint ~= ARGV[3] then return { 'key_reused' } end
   return { 'replay', known.record }
 end
-local own_key = partition_key(home.number, 'hold:' .. hold_id)
-if hold_id ~= home.number .. '-' .. ARGV[2] or hold_key ~= own_key then
-  error('not the id of this hold: ' .. hold_id)
-end
+check_key(hold_key, home.prefix .. 'hold:' .. home.number .. '-' .. ARGV[2])
+check_key(hold_key, home.prefix .. 'hold:' .. hold_id)
+check_key(due, home.prefix .. 'due')
+check_key(refs, home.prefix .. 'refs')
 local missing = missing_lines(scope.lines)
 if #missing > 0 then return { 'level_not_found', unpack(missing) } end
 local short, facts, lines = {}, {}, {}

@@ -36,6 +36,8 @@ if #excess > 0 then return { 'exceeds_held', unpack(excess) } end
 for _, line in ipairs(lines) do plan_units(line, 0, line.asked, 0) end
 refusal = open_partitions(lines, ARGV[6], opened)
 if refusal then return refusal end
+check_key(KEYS[2], partition_key(hold.home, 'due'))
+check_key(KEYS[3], partition_key(hold.home, 'ended'))
 redis.call('ZCARD', KEYS[2])
 redis.call('LLEN', KEYS[3])
 local by = new_reason(hold, ARGV[2], ARGV[4], now)

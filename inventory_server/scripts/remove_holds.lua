@@ -11,7 +11,8 @@
 -- include: hold.lua
 check_text()
 local now, retention_ms, max_holds = read_now(ARGV[1]), whole(ARGV[3], 0), whole(ARGV[4], 1)
-if KEYS[1] ~= partition_key(ARGV[2], 'ended') then error('not the home of its key: ' .. ARGV[2]) end
+check_key(KEYS[1], partition_key(ARGV[2], 'ended'))
+check_key(KEYS[2], partition_key(ARGV[2], 'refs'))
 redis.call('ZCARD', KEYS[2])
 -- The list is in the order in which holds ended, as good as.
 local over, moved, taken = {}, {}, 0

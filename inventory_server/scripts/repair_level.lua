@@ -23,13 +23,14 @@
 -- include: stock_verb.lua
 check_origin(ARGV[2], ARGV[3])
 local now, retention_ms, max_holds = read_now(ARGV[1]), whole(ARGV[5], 1), whole(ARGV[6], 1)
+local only_looks = is_set(ARGV[7])
 local by = {
   op = ARGV[2], actor = ARGV[4], reference = '', note = '', reason = '', at = format('%d', now),
 }
 local scope, refusal = read_scope(2, 10, ARGV[9], 0, 0, true)
 if refusal then return refusal end
 local known, line = answer_known(KEYS[1], ARGV[3]), scope.lines[1]
-if known and ARGV[7] == '' then return known end
+if known and not only_looks then return known end
 local level = line.level
 if not level then return { 'level_not_found', 1 } end
 local indexed, ids, repairs = {}, {}, {}
@@ -38,6 +39,7 @@ for n = 1, #entries, 2 do
   indexed[entries[n]], ids[#ids + 1] = tonumber(entries[n + 1]), entries[n]
 end
 for id in string.gmatch(ARGV[8], '[^,]+') do
+  if not find(id, '^%d+%-%w+$') then error('not the id of a hold: ' .. id) end
   if not indexed[id] then ids[#ids + 1] = id end
 end
 if #ids > max_holds then return { 'level_busy', #ids } end
@@ -76,7 +78,7 @@ if held_delta == 0 and level.alert_state ~= stored_state then
 end
 if #repairs == 0 then return { 'unchanged', before } end
 local after, text = level.packed, table.concat(repairs, ';')
-if ARGV[7] == '1' then return { 'valid', before, after, text } end
+if only_looks then return { 'valid', before, after, text } end
 check_indexes(scope)
 
 -- COMMIT

@@ -21,6 +21,7 @@
 -- include: stock_verb.lua
 check_origin(ARGV[2], ARGV[3])
 local now, retention_ms = read_now(ARGV[1]), whole(ARGV[8], 1)
+local is_forced, only_looks = is_set(ARGV[9]), is_set(ARGV[10])
 local by = {
   op = ARGV[2], actor = ARGV[4], reference = ARGV[5], note = ARGV[6], reason = ARGV[7],
   at = format('%d', now),
@@ -28,7 +29,7 @@ local by = {
 local scope, refusal = read_scope(2, 12, ARGV[11], 2, 0, true)
 if refusal then return refusal end
 local known = answer_known(KEYS[1], ARGV[3])
-if known and ARGV[10] == '' then return known end
+if known and not only_looks then return known end
 
 local mismatch, short, facts, deltas = { 'on_hand_mismatch' }, {}, {}, {}
 for i, line in ipairs(scope.lines) do
@@ -37,7 +38,7 @@ for i, line in ipairs(scope.lines) do
   if line.expected ~= '' and tonumber(line.expected) ~= level.on_hand then
     for _, fact in ipairs({ i, line.expected, level.on_hand }) do mismatch[#mismatch + 1] = fact end
   end
-  if line.amount < level.held and ARGV[9] == '' then
+  if line.amount < level.held and not is_forced then
     short[#short + 1] = i
     facts[#facts + 1] = { line.amount, level.held }
   end
@@ -46,7 +47,7 @@ end
 if #mismatch > 1 then return mismatch end
 if #short > 0 then return refuse('below_held', scope.lines, short, facts, now) end
 check_indexes(scope)
-if ARGV[10] == '1' then return { 'valid', preview(scope.lines, deltas) } end
+if only_looks then return { 'valid', preview(scope.lines, deltas) } end
 
 -- COMMIT
 local levels = write_lines(scope.lines, 'SET', by, deltas)

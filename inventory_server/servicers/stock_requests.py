@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from inventory.v1 import stock_change_reason_pb2 as reason_pb
 from inventory.v1 import stock_level_pb2 as level_pb
 from inventory.v1 import stock_service_pb2 as stock_pb
@@ -15,6 +16,7 @@ from inventory_server.domain.rules import LOCATION_FORM, SKU_FORM, is_location, 
 from inventory_server.servicers import requests
 from inventory_server.servicers.requests import Violations
 
+_LAST_SECOND = 253_402_300_799
 _STATUS_NAMES: dict[int, str] = {
     level_pb.STOCK_STATUS_UNSPECIFIED: "",
     level_pb.STOCK_STATUS_OK: "OK",
@@ -107,7 +109,7 @@ def read_movement_filter(message: stock_pb.ListMovementsRequest) -> MovementFilt
     if message.hold_id:
         requests.read_hold_id(message.hold_id)
     times = {
-        name: getattr(message, name).ToMilliseconds() if message.HasField(name) else None
+        name: _read_time_ms(name, getattr(message, name)) if message.HasField(name) else None
         for name in ("from_time", "to_time")
     }
     return MovementFilter(
@@ -119,6 +121,13 @@ def read_movement_filter(message: stock_pb.ListMovementsRequest) -> MovementFilt
         times["from_time"],
         times["to_time"],
     )
+
+
+def _read_time_ms(field: str, time: Timestamp) -> int:
+    """A time, in ms, rounded down."""
+    if not 0 <= time.seconds <= _LAST_SECOND or not 0 <= time.nanos < 10**9:
+        raise InvalidRequest((field, "not a time from 1970 to 9999"))
+    return time.seconds * 1000 + time.nanos // 1_000_000
 
 
 def read_chunk(message: stock_pb.ImportStockRequest) -> list[ImportRow]:

@@ -9,6 +9,12 @@ local function whole(text, least)
   return number
 end
 
+-- A flag is "1" or "".
+local function is_set(flag)
+  if flag ~= '' and flag ~= '1' then error('not a flag: ' .. flag) end
+  return flag == '1'
+end
+
 -- Fails on a control character in any argument: records are made of lines.
 local function check_text()
   if find(table.concat(ARGV, ' '), '%c') then error('a control character in the arguments') end

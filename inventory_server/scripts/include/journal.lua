@@ -3,6 +3,12 @@ local function partition_key(number, name)
   return 'inv:{' .. number .. '}:' .. name
 end
 
+-- Fails where a key is not the one that the arguments name: what is written
+-- under a wrong name is lost, or fails after something else was written.
+local function check_key(key, name)
+  if key ~= name then error('not the key of its arguments: ' .. key .. ', but ' .. name) end
+end
+
 -- The journal: one entry a level or hold touched, with the state that
 -- resulted. Entries always have the same fields, in the same order. The ids
 -- are contiguous a partition, so a gap can be told from an end.

@@ -10,10 +10,14 @@ local function read_scope(key_at, arg_at, counts, values, least, makes_levels)
     match(counts, '^(%d+) (%d+) (%d+) (%w+)$')
   local partitions, locations, lines = {}, {}, {}
   for i = 1, tonumber(partition_count) do
+    local prefix = partition_key(ARGV[arg_at], '')
+    check_key(KEYS[key_at], prefix .. 'meta')
+    check_key(KEYS[key_at + 1], prefix .. 'journal')
+    if makes_levels then check_key(KEYS[key_at + 2], prefix .. 'locations') end
     local partition, refusal = open_partition(ARGV[arg_at], KEYS[key_at], KEYS[key_at + 1],
-      store_id, ARGV[arg_at + 1], ARGV[arg_at + 2])
+      store_id, ARGV[arg_at + 1], whole(ARGV[arg_at + 2], 0))
     if refusal then return nil, refusal end
-    partition.locations = makes_levels and KEYS[key_at + 2]
+    partition.prefix, partition.locations = prefix, makes_levels and KEYS[key_at + 2]
     partitions[i] = partition
     key_at, arg_at = key_at + (makes_levels and 3 or 2), arg_at + 3
   end
@@ -23,9 +27,9 @@ local function read_scope(key_at, arg_at, counts, values, least, makes_levels)
       low = KEYS[key_at], skus = makes_levels and KEYS[key_at + 1],
       partition = partitions[tonumber(ARGV[arg_at])], name = ARGV[arg_at + 1],
     }
-    if KEYS[key_at] ~= partition_key(locations[i].partition.number, 'low:' .. ARGV[arg_at + 1]) then
-      error('not the location of its key: ' .. KEYS[key_at])
-    end
+    local prefix = locations[i].partition.prefix
+    check_key(KEYS[key_at], prefix .. 'low:' .. ARGV[arg_at + 1])
+    if makes_levels then check_key(KEYS[key_at + 1], prefix .. 'skus:' .. ARGV[arg_at + 1]) end
     key_at, arg_at = key_at + (makes_levels and 2 or 1), arg_at + 2
   end
   for i = 1, tonumber(line_count) do
@@ -36,10 +40,9 @@ local function read_scope(key_at, arg_at, counts, values, least, makes_levels)
       amount = values > 0 and whole(ARGV[arg_at + 2], least) or nil,
       expected = values > 1 and ARGV[arg_at + 3] or nil, level = read_level(KEYS[key_at]),
     }
-    local name = lines[i].location .. ':' .. lines[i].sku
-    if KEYS[key_at] ~= partition_key(lines[i].partition.number, 'level:' .. name) then
-      error('not the level of its key: ' .. KEYS[key_at])
-    end
+    local prefix, name = location.partition.prefix, location.name .. ':' .. lines[i].sku
+    check_key(KEYS[key_at], prefix .. 'level:' .. name)
+    check_key(KEYS[key_at + 1], prefix .. 'due:' .. name)
     key_at, arg_at = key_at + 2, arg_at + 2 + values
   end
   if key_at ~= #KEYS + 1 or arg_at ~= #ARGV + 1 then error('not the scope that its counts say') end

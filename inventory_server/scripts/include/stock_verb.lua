@@ -18,8 +18,10 @@ local function new_level(key)
   }
 end
 
--- Fails where an index that levels go into is not of its type.
+-- Fails where the record is not that of this op, or an index that levels go
+-- into is not of its type.
 local function check_indexes(scope)
+  check_key(KEYS[1], scope.partitions[1].prefix .. 'key:' .. ARGV[2])
   for _, partition in ipairs(scope.partitions) do
     if partition.locations then redis.call('HLEN', partition.locations) end
   end
