@@ -72,9 +72,25 @@ def extending(seconds: int) -> hold_pb.ExtendHoldRequest:
     return hold_pb.ExtendHoldRequest(hold_id="3-" + "a" * 20, ttl=Duration(seconds=seconds))
 
 
+def parts_of(verb: str, *lines: Line, **more: Any) -> Any:
+    return getattr(hold_pb, f"{verb}HoldRequest")(hold_id="3-" + "a" * 20, lines=lines, **more)
+
+
 TABLE: list[tuple[str, str, Any, str]] = [
     (HOLD, "PlaceHold", placing(), "lines"),
     (HOLD, "PlaceHold", placing(*[line()] * 101), "lines"),
+    *[
+        (HOLD, f"{verb}Hold", parts_of(verb, *lines), field)
+        for verb in ("Confirm", "Release")
+        for lines, field in (
+            ([line()] * 101, "lines"),
+            ([line("A B")], "lines[0].sku"),
+            ([line(), line("A", 1, "shop")], "lines[1].location"),
+            ([line("A", 0)], "lines[0].quantity"),
+            ([line("A", 2**31)], "lines[0].quantity"),
+        )
+    ],
+    (HOLD, "ConfirmHold", parts_of("Confirm", line(), rehold_if_expired=True), "rehold_if_expired"),
     *[(HOLD, "PlaceHold", placing(line(sku)), "lines[0].sku") for sku in BAD_SKUS],
     *[
         (HOLD, "PlaceHold", placing(line(), line("A", 1, w)), "lines[1].location")
