@@ -6,15 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
+from inventory_server.domain.audit import Finding, Repair, VerifyProgress, VerifySummary
 from inventory_server.domain.fingerprint import fingerprint
-from inventory_server.domain.model import (
-    Finding,
-    Line,
-    Origin,
-    Repair,
-    VerifyProgress,
-    VerifySummary,
-)
+from inventory_server.domain.model import Line, Origin
 from inventory_server.operations.journal_audit import JournalAudit
 from inventory_server.operations.key_audit import KeyAudit
 from inventory_server.operations.level_sum import LevelSum

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
+from inventory_server.domain.audit import Finding
 from inventory_server.domain.limits import VERIFY_KEYS_A_READ, VERIFY_TRIES
-from inventory_server.domain.model import Finding, Level, Movement
+from inventory_server.domain.model import Level, Movement
 from inventory_server.stores.audit_store import AuditStore
 from inventory_server.stores.movement_store import MovementStore
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Sequence
 from typing import Final
 
-from inventory_server.domain.model import Finding
+from inventory_server.domain.audit import Finding
 from inventory_server.operations.level_sum import LevelSum
 from inventory_server.stores.audit_store import AuditStore
 from inventory_server.stores.keys import is_hold_id, partition_of

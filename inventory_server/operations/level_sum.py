@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
+from inventory_server.domain.audit import Finding
 from inventory_server.domain.limits import (
     MOVEMENTS_A_READ,
     VERIFY_HOLDS_A_SCRIPT,
     VERIFY_TRIES,
 )
-from inventory_server.domain.model import Finding
 from inventory_server.stores.audit_store import AuditStore
 from inventory_server.stores.movement_store import MovementStore
 

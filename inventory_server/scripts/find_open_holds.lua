@@ -8,7 +8,8 @@
 local answer, name = { 'ok' }, ' ' .. ARGV[1] .. ' ' .. ARGV[2] .. ' '
 for i, key in ipairs(KEYS) do
   local value = redis.pcall('GET', key)
-  if type(value) == 'string' and string.find(value, '^HELD ') and string.find(value, name, 1, true) then
+  if type(value) == 'string' and string.find(value, '^HELD ')
+      and string.find(value, name, 1, true) then
     answer[#answer + 1] = i
   end
 end

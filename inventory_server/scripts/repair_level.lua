@@ -78,8 +78,8 @@ if held_delta == 0 and level.alert_state ~= stored_state then
 end
 if #repairs == 0 then return { 'unchanged', before } end
 local after, text = level.packed, table.concat(repairs, ';')
-if only_looks then return { 'valid', before, after, text } end
 check_indexes(scope)
+if only_looks then return { 'valid', before, after, text } end
 
 -- COMMIT
 append_movement(line.partition, 'REPAIR', by, 1, line, 0, held_delta)

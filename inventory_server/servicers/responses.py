@@ -19,17 +19,15 @@ from inventory.v1 import stock_change_reason_pb2 as reason_pb
 from inventory.v1 import stock_level_pb2 as level_pb
 from inventory.v1 import stock_service_pb2 as stock_pb
 
+from inventory_server.domain.audit import Finding, VerifyProgress, VerifySummary
 from inventory_server.domain.errors import Internal, InventoryError
 from inventory_server.domain.model import (
-    Finding,
     Hold,
     HoldChange,
     ImportResult,
     Level,
     LineAvailability,
     Movement,
-    VerifyProgress,
-    VerifySummary,
 )
 from inventory_server.domain.rules import ANONYMOUS
 from inventory_server.servicers.rpc_call import RpcCall

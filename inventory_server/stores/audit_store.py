@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+from inventory_server.domain.audit import Finding, LevelHold, Repair
 from inventory_server.domain.errors import LevelBusy
 from inventory_server.domain.limits import (
     MAX_REPAIR_HOLDS,
     VERIFY_HOLDS_A_SCRIPT,
     VERIFY_KEYS_A_READ,
 )
-from inventory_server.domain.model import Finding, Level, LevelHold, Line, Origin, Repair
+from inventory_server.domain.model import Level, Line, Origin
 from inventory_server.stores.cursor import make_cursor
 from inventory_server.stores.keys import home_of, is_hold_id
 from inventory_server.stores.outcomes import lines_error

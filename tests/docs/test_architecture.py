@@ -47,7 +47,7 @@ def test_the_parts_of_a_hold_are_those_that_the_script_writes() -> None:
     values = {
         "ARGV[3]": "fingerprint",
         "placed": "placed",
-        "ARGV[10]": "lines",
+        "table.concat(packed, ',')": "lines",
         "table.concat(levels, ',')": "levels",
         "ARGV[9]": "caller",
         "ARGV[4]": "actor",
@@ -70,8 +70,9 @@ def test_the_fields_of_a_journal_entry_are_all_there() -> None:
 def test_numbers_are_those_of_the_code() -> None:
     assert MAX_TOTAL == 10**14 - 1
     assert "10^14 − 1" in PAGE  # noqa: RUF001 - a minus sign
-    verbs = (SCRIPTS / "include" / "hold_verb.lua").read_text("utf-8")
-    assert "MAX_VERBS = 32" in verbs
+    verbs = (SCRIPTS / "include" / "verb_memory.lua").read_text("utf-8")
+    assert "MAX_VERBS, OP_KEPT, FINGERPRINT_KEPT = 32, 10, 8" in verbs
+    assert "the first 10 and 8 characters" in PAGE
     assert "the last 32 later verbs" in PAGE
     assert all(f"`{name}`" in markdown.read("README.md") for name in KEY_NAMES)
 
