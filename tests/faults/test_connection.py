@@ -123,9 +123,9 @@ async def test_lost_calls_are_settled_where_there_is_room_for_all_but_one(
 
     def release(number: int) -> Awaitable[list[str]]:
         store, hold_id = stores[0], "3-" + "a" * 20
-        fixed = ("", f"op{number}", "print", "", hold_id, 1000)
-        keys = (store.keys.hold(hold_id), store.keys.due(3))
-        command = Command("release_hold", keys, lambda: (*fixed, store.guards()))
+        fixed = ("", f"op{number}", "print", "", hold_id)
+        keys = (store.keys.hold(hold_id), store.keys.due(3), store.keys.ended(3))
+        command = Command("release_hold", keys, lambda: (*fixed, store.guards(), ""))
         return store.mutate(command, Origin("", "", f"k{number}", False, loop.time() + 20))
 
     async with ReplyProxy(redis_socket) as proxy:

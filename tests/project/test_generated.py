@@ -69,7 +69,8 @@ def test_a_proto_needs_nothing_that_a_caller_has_to_fetch(proto: Path) -> None:
 def test_every_rpc_says_whether_it_may_be_repeated(method: MethodDescriptor) -> None:
     level = method.GetOptions().idempotency_level
     assert level in (MethodOptions.NO_SIDE_EFFECTS, MethodOptions.IDEMPOTENT)
-    reads = method.name.startswith(("Get", "BatchGet", "List", "Check", "Search", "Watch", "Verify"))
+    verbs = ("Get", "BatchGet", "List", "Check", "Search", "Watch", "Verify")
+    reads = method.name.startswith(verbs)
     assert (level == MethodOptions.NO_SIDE_EFFECTS) is reads
 
 
