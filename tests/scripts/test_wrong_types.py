@@ -29,7 +29,7 @@ PLACES = ("online", "store:DELHI")
 
 
 class World(NamedTuple):
-    """A server at a set time, with levels A (all held) and B (free) at two places."""
+    """A server at a set time, with levels A (all held), B (free) and E (empty) at two places."""
 
     server: Server
     stock: Any
@@ -62,6 +62,7 @@ class World(NamedTuple):
             "meta": lambda: names.meta(home),
             "locations": lambda: names.locations(home),
             "due": lambda: names.due(home),
+            "ended": lambda: names.ended(home),
             "refs": lambda: names.refs(home),
             "hold": lambda: names.hold(self.hold_id),
             "new_hold": lambda: names.hold(f"{home}-{store.operation_id('PlaceHold', origin)}"),
@@ -75,6 +76,7 @@ async def world(server: Server, stock: Any, holds: Any, db: redis.Redis) -> Any:
     for place_name in PLACES:
         await set_stock(stock, 5, sku="A", location=place_name)
         await set_stock(stock, 5, sku="B", location=place_name)
+        await set_stock(stock, 0, sku="E", location=place_name)
     lines = [line("A", 5, place_name) for place_name in PLACES]
     placed = await place(holds, *lines, ttl_s=10, reference="order-1")
     yield World(server, stock, holds, db, placed.hold.hold_id)
@@ -95,6 +97,23 @@ async def release_hold(world: World) -> Any:
     return await world.holds.ReleaseHold(hold_pb.ReleaseHoldRequest(hold_id=world.hold_id))
 
 
+async def confirm_a_part(world: World) -> Any:
+    request = hold_pb.ConfirmHoldRequest(hold_id=world.hold_id, lines=[line("A", 2)])
+    return await world.holds.ConfirmHold(request)
+
+
+async def confirm_a_part_and_keep_the_rest(world: World) -> Any:
+    lines = [line("A", 2, place_name) for place_name in PLACES]
+    request = hold_pb.ConfirmHoldRequest(hold_id=world.hold_id, lines=lines, keep_rest=True)
+    return await world.holds.ConfirmHold(request)
+
+
+async def release_a_part(world: World) -> Any:
+    lines = [line("A", 2, place_name) for place_name in PLACES]
+    request = hold_pb.ReleaseHoldRequest(hold_id=world.hold_id, lines=lines)
+    return await world.holds.ReleaseHold(request)
+
+
 async def extend_hold(world: World) -> Any:
     request = hold_pb.ExtendHoldRequest(hold_id=world.hold_id, ttl=Duration(seconds=100))
     return await world.holds.ExtendHold(request)
@@ -103,6 +122,11 @@ async def extend_hold(world: World) -> Any:
 async def expire_holds(world: World) -> Any:
     world.server.store.now_ms = str(NOW + 10_000)
     return await world.holds.GetHold(hold_pb.GetHoldRequest(hold_id=world.hold_id))
+
+
+async def rehold_hold(world: World) -> Any:
+    request = hold_pb.ConfirmHoldRequest(hold_id=world.hold_id, rehold_if_expired=True)
+    return await world.holds.ConfirmHold(request)
 
 
 async def set_stock_of_new_levels(world: World) -> Any:
@@ -123,6 +147,20 @@ async def record_sale(world: World) -> Any:
     return await world.stock.RecordSale(request, metadata=key("k"))
 
 
+async def transfer_stock(world: World) -> Any:
+    lines = [stock_pb.TransferStockLine(sku="B", quantity=5)]
+    request = stock_pb.TransferStockRequest(
+        lines=lines, from_location="online", to_location="store:DELHI"
+    )
+    return await world.stock.TransferStock(request, metadata=key("k"))
+
+
+async def delete_levels(world: World) -> Any:
+    lines = [stock_pb.DeleteStockLevelsLine(sku="E", location=name) for name in PLACES]
+    request = stock_pb.DeleteStockLevelsRequest(lines=lines)
+    return await world.stock.DeleteStockLevels(request, metadata=key("k"))
+
+
 async def import_stock(world: World) -> Any:
     rows = [stock_pb.ImportRow(sku="C", location=name, quantity=0) for name in PLACES]
     chunk = stock_pb.ImportStockRequest(first_row=1, rows=rows, mode=stock_pb.IMPORT_MODE_SET)
@@ -141,32 +179,76 @@ async def get_hold(world: World) -> Any:
     return await world.holds.GetHold(hold_pb.GetHoldRequest(hold_id=world.hold_id))
 
 
+async def list_holds_of_a_reference(world: World) -> Any:
+    found = await world.holds.ListHolds(hold_pb.ListHoldsRequest(reference="order-1"))
+    assert [hold.hold_id for hold in found.holds] == [world.hold_id]
+    return found
+
+
+async def list_holds_of_a_level(world: World) -> Any:
+    request = hold_pb.ListHoldsRequest(sku="A", location="store:DELHI")
+    found = await world.holds.ListHolds(request)
+    assert [hold.hold_id for hold in found.holds] == [world.hold_id]
+    return found
+
+
 def at_both(*roles: str) -> list[str]:
     return [f"{role} at {place_name}" for role in roles for place_name in PLACES]
 
 
+async def take_back(world: World) -> None:
+    """Lets the hold expire."""
+    world.server.store.now_ms = str(NOW + 10_000)
+    await get_hold(world)
+
+
 Verb = Callable[[World], Awaitable[Any]]
+BEFORE: dict[Verb, Verb] = {rehold_hold: take_back}
+"""What has to happen before a verb can do its work."""
+OF_LINES = at_both("level A", "level_due A", "low", "journal", "meta")
 TOUCHED: dict[Verb, list[str]] = {
     place_hold: [
         "new_hold", "due", "refs", *at_both("level B", "level_due B", "low", "journal", "meta"),
     ],
-    confirm_hold: ["hold", "due", *at_both("level A", "level_due A", "journal", "meta")],
-    release_hold: ["hold", "due", *at_both("level A", "level_due A", "low", "journal", "meta")],
-    extend_hold: ["hold", "due", "journal", "meta", *at_both("level A", "level_due A")],
-    expire_holds: ["hold", "due", *at_both("level A", "level_due A", "low", "journal", "meta")],
+    confirm_hold: ["hold", "due", "ended", *OF_LINES],
+    confirm_a_part: ["hold", "due", "ended", *OF_LINES],
+    confirm_a_part_and_keep_the_rest: ["hold", "due", "ended", *OF_LINES],
+    release_hold: ["hold", "due", "ended", *OF_LINES],
+    release_a_part: ["hold", "due", "ended", *OF_LINES],
+    extend_hold: ["hold", "due", "journal", "meta", *at_both("level A", "level_due A", "low")],
+    expire_holds: ["hold", "due", "ended", *OF_LINES],
+    rehold_hold: ["hold", *OF_LINES],
     set_stock_of_new_levels: [
         "record SetStock", *at_both("level C", "low", "skus", "locations", "journal", "meta"),
     ],
     adjust_stock: ["record AdjustStock", *at_both("level B", "low", "journal", "meta")],
     record_sale: ["record RecordSale", *at_both("level B", "low", "journal", "meta")],
+    transfer_stock: [
+        "record TransferStock",
+        *at_both("level B", "low", "skus", "locations", "journal", "meta"),
+    ],
+    delete_levels: [
+        "record DeleteStockLevels",
+        *at_both("level E", "low", "skus", "locations", "journal", "meta"),
+    ],
     import_stock: [
         "chunk", "progress", *at_both("level C", "low", "skus", "locations", "journal", "meta"),
     ],
     get_stock: at_both("level A", "level_due A", "locations"),
     list_levels: ["skus at online", "level A at online"],
     get_hold: ["hold"],
+    list_holds_of_a_reference: ["refs", "hold"],
+    list_holds_of_a_level: ["level_due A at store:DELHI", "hold"],
 }  # fmt: skip
 """Every key that a verb meets here, and would fail on: levels become OUT, and C is new."""
+
+
+def put_wrong(world: World, role: str) -> None:
+    """Puts a list in the key's place, and a string in that of the only key that is a list."""
+    if role == "ended":
+        world.db.set(world.key(role), "not yours")
+    else:
+        put_wrong_type(world.db, world.key(role))
 
 
 def cases() -> list[Any]:
@@ -180,6 +262,8 @@ def cases() -> list[Any]:
 
 @pytest.mark.parametrize("verb", TOUCHED, ids=lambda verb: verb.__name__)
 async def test_the_verb_goes_through_where_nothing_is_wrong(world: World, verb: Verb) -> None:
+    if verb in BEFORE:
+        await BEFORE[verb](world)
     assert await verb(world)
 
 
@@ -187,7 +271,9 @@ async def test_the_verb_goes_through_where_nothing_is_wrong(world: World, verb: 
 async def test_a_key_of_a_wrong_type_leaves_everything_as_it_was(
     world: World, verb: Verb, role: str
 ) -> None:
-    put_wrong_type(world.db, world.key(role))
+    if verb in BEFORE:
+        await BEFORE[verb](world)
+    put_wrong(world, role)
     before = dump(world.db)
     refusal = await refused(verb(world))
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
@@ -196,11 +282,11 @@ async def test_a_key_of_a_wrong_type_leaves_everything_as_it_was(
     assert dump(world.db) == before
 
 
-@pytest.mark.parametrize("role", ["due", "refs", "hold"])
+@pytest.mark.parametrize("role", ["due", "refs", "ended", "hold"])
 async def test_a_hold_whose_time_is_over_goes_whole_or_not_at_all(world: World, role: str) -> None:
     await release_hold(world)
     world.server.store.now_ms = str(NOW + world.server.settings.retention_s * 1000)
-    put_wrong_type(world.db, world.key(role))
+    put_wrong(world, role)
     before = dump(world.db)
     if role == "due":
         with pytest.raises(ScriptError):
