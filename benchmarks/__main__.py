@@ -9,7 +9,17 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from benchmarks import imports, latency, machine, memory, profiling, throughput
+from benchmarks import (
+    batches,
+    expiries,
+    imports,
+    latency,
+    machine,
+    memory,
+    profiling,
+    scale,
+    throughput,
+)
 from benchmarks.options import RESULTS, ROWS, SECTIONS, Options, quick_options
 from benchmarks.report import Results, save, to_markdown
 
@@ -41,6 +51,12 @@ def measure(options: Options) -> Results:
         results.load = throughput.run(options, _say)
     if options.wants("latency"):
         results.latency = latency.run(options, _say)
+    if options.wants("batch"):
+        results.batch = batches.run(options, _say)
+    if options.wants("scale"):
+        results.scale = scale.run(options, _say)
+    if options.wants("expiry"):
+        results.expiry = expiries.run(options, _say)
     if options.wants("import"):
         results.imports = imports.run(options, _say)
     if options.wants("memory"):

@@ -9,7 +9,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 RESULTS: Final = ROOT / "benchmarks" / "results"
 DURABILITIES: Final = ("no AOF", "always")
-SECTIONS: Final = ("load", "latency", "import", "memory")
+SECTIONS: Final = ("load", "latency", "batch", "scale", "expiry", "import", "memory")
 ROWS: Final = ("empty", "place", "check", "confirm", "seed", "redis")
 CONNECTIONS: Final = 4
 STREAMS: Final = 16
@@ -27,6 +27,12 @@ class Options:
     latency_rounds: int = 4
     latency_calls: int = 250
     """Calls a method of the latency table in one of its rounds."""
+    batch_rounds: int = 4
+    scale_rounds: int = 7
+    scale_steps: tuple[int, int, int] = (1_000, 100_000, 1_000_000)
+    """Levels and open holds of the scale section; the first is levels alone."""
+    expiry_holds: int = 100_000
+    """Holds that are due at once."""
     repeats: int = 3
     """How often a start or a small import is timed."""
     import_rows: int = 1_000_000
@@ -59,6 +65,10 @@ def quick_options(only: tuple[str, ...]) -> Options:
         warmup_s=0.2,
         latency_rounds=1,
         latency_calls=200,
+        batch_rounds=2,
+        scale_rounds=2,
+        scale_steps=(1_000, 10_000, 100_000),
+        expiry_holds=10_000,
         repeats=1,
         import_rows=100_000,
         memory_things=10_000,

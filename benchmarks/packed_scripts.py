@@ -12,44 +12,22 @@ from base64 import b32encode
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.payloads import CHUNK_ROWS, LOCATION, ON_HAND, TTL_S
-from inventory_server.domain.model import Line, Origin
+from inventory_server.domain.model import ConfirmRequest, Line, Origin, PlaceRequest
 from inventory_server.stores.hold_store import HoldStore
 from inventory_server.stores.keys import partition_of
 from inventory_server.stores.opening import StoreOpener
-from inventory_server.stores.operation_id import operation_id
-from inventory_server.stores.redis_store import Command, RedisStore
+from inventory_server.stores.redis_store import RedisStore
 from inventory_server.stores.stock_store import StockStore
 
 PARTITIONS: Final = 16
 HOME: Final = partition_of(LOCATION, PARTITIONS)
 RETENTION_MS: Final = 24 * 3600 * 1000
 _TIMEOUT_S: Final = 60.0
+_CHUNKS_AT_A_TIME: Final = 8
 _serial = count(1)
-
-
-class _Packed(Exception):
-    """A call that was packed and not sent."""
-
-    def __init__(self, packed: bytes) -> None:
-        super().__init__()
-        self.packed = packed
-
-
-class _PackingStore:
-    """A store that packs a mutation and stops there."""
-
-    def __init__(self, store: RedisStore) -> None:
-        self._store = store
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    async def mutate(self, command: Command, _origin: Origin) -> list[Any]:
-        """Raises the packed call."""
-        raise _Packed(self._store._pack(command))
 
 
 class HoldCall:
@@ -81,9 +59,26 @@ def hold_id_of(hold_op: bytes) -> str:
     return f"{HOME}-{hold_op.decode()}"
 
 
-def prepare(url: str, skus: Sequence[str], reference: str = "") -> list[HoldCall]:
-    """Opens the store at this address, sets these SKUs' stock, and makes a call for each."""
-    return asyncio.run(_prepare(url, skus, reference))
+def prepare(
+    url: str,
+    skus: Sequence[str],
+    reference: str = "",
+    *,
+    ttl_ms: int = TTL_S * 1000,
+    placed_ms: int | None = None,
+) -> list[HoldCall]:
+    """Opens the store at this address, sets these SKUs' stock, and makes a call for each.
+
+    With `placed_ms` all holds are placed at that time, and so have one deadline.
+    """
+
+    async def run() -> list[HoldCall]:
+        async with _open(url) as store:
+            await _set_levels(store, skus)
+            store.now_ms = "" if placed_ms is None else str(placed_ms)
+            return [_make(store, sku, reference, ttl_ms) for sku in skus]
+
+    return asyncio.run(run())
 
 
 def set_levels(url: str, skus: Sequence[str]) -> None:
@@ -94,12 +89,6 @@ def set_levels(url: str, skus: Sequence[str]) -> None:
             await _set_levels(store, skus)
 
     asyncio.run(run())
-
-
-async def _prepare(url: str, skus: Sequence[str], reference: str) -> list[HoldCall]:
-    async with _open(url) as store:
-        await _set_levels(store, skus)
-        return [await _make(store, sku, reference) for sku in skus]
 
 
 @asynccontextmanager
@@ -120,8 +109,10 @@ async def _open(url: str) -> AsyncIterator[RedisStore]:
 
 
 async def _set_levels(store: RedisStore, skus: Sequence[str]) -> None:
+    """Several chunks are under way at a time; they go in in their order."""
     stock = StockStore(store, retention_ms=RETENTION_MS)
-    for at in range(0, len(skus), CHUNK_ROWS):
+
+    async def set_chunk(at: int) -> None:
         lines = [Line(sku, LOCATION, ON_HAND) for sku in sorted(skus[at : at + CHUNK_ROWS])]
         await stock.import_lines(
             lines,
@@ -132,31 +123,22 @@ async def _set_levels(store: RedisStore, skus: Sequence[str]) -> None:
             origin=_origin(f"levels-{skus[0]}"),
         )
 
-
-async def _make(store: RedisStore, sku: str, reference: str) -> HoldCall:
-    packing: Any = _PackingStore(store)
-    holds = HoldStore(packing, retention_ms=RETENTION_MS, max_hold_life_ms=RETENTION_MS)
-    origin = _origin("")
-    hold_op = operation_id(store._secret, "PlaceHold", "", "")
-    placing = holds.place(
-        [Line(sku, LOCATION, 1)],
-        ttl_ms=TTL_S * 1000,
-        reference=reference,
-        note="",
-        fingerprint="A" * 16,
-        origin=origin,
-    )
-    confirming = holds.confirm(f"{HOME}-{hold_op}", fingerprint="A" * 16, origin=origin)
-    confirm_op = operation_id(store._secret, "ConfirmHold", "", "")
-    return HoldCall(await _pack(placing), await _pack(confirming), hold_op, confirm_op)
+    step = CHUNK_ROWS * _CHUNKS_AT_A_TIME
+    for start in range(0, len(skus), step):
+        end = min(start + step, len(skus))
+        await asyncio.gather(*map(set_chunk, range(start, end, CHUNK_ROWS)))
 
 
-async def _pack(call: Any) -> bytes:
-    try:
-        await call
-    except _Packed as packed:
-        return packed.packed
-    raise RuntimeError("the store answered without a call")
+def _make(store: RedisStore, sku: str, reference: str, ttl_ms: int) -> HoldCall:
+    holds = HoldStore(store, retention_ms=RETENTION_MS, max_hold_life_ms=RETENTION_MS)
+    origin, fingerprint = _origin(""), "A" * 16
+    request = PlaceRequest((Line(sku, LOCATION, 1),), ttl_ms, reference)
+    placing = holds.place_command(request, fingerprint, origin)
+    confirming = holds.confirm_command(ConfirmRequest(placing.hold_id), fingerprint, origin)
+    hold_op = placing.hold_id.partition("-")[2]
+    confirm_op = store.operation_id("ConfirmHold", origin)
+    place, confirm = store._pack(placing.command), store._pack(confirming)
+    return HoldCall(place, confirm, hold_op, confirm_op)
 
 
 def _origin(key: str) -> Origin:

@@ -11,6 +11,7 @@ from inventory.v1 import availability_service_pb2, hold_service_pb2, stock_servi
 from inventory.v1.line_pb2 import Line
 
 PLACE_HOLD: Final = "/inventory.v1.HoldService/PlaceHold"
+BATCH_PLACE_HOLDS: Final = "/inventory.v1.HoldService/BatchPlaceHolds"
 CONFIRM_HOLD: Final = "/inventory.v1.HoldService/ConfirmHold"
 CHECK_AVAILABILITY: Final = "/inventory.v1.AvailabilityService/CheckAvailability"
 
@@ -19,6 +20,7 @@ LOCATION: Final = "online"
 ON_HAND: Final = 2_000_000_000
 TTL_S: Final = 3600
 CHECK_LINES: Final = 10
+BATCH_ITEMS: Final = 100
 CHUNK_ROWS: Final = 500
 
 
@@ -29,14 +31,29 @@ def place_hold(sku: str) -> bytes:
     ).SerializeToString()
 
 
-def place_holds() -> list[bytes]:
+def place_holds(skus: Sequence[str] = SKUS) -> list[bytes]:
     """One request a SKU."""
-    return [place_hold(sku) for sku in SKUS]
+    return [place_hold(sku) for sku in skus]
 
 
-def check_availabilities() -> list[bytes]:
+def batch_place_holds() -> list[bytes]:
+    """Batches of a hundred holds, each of another SKU."""
+    return [
+        hold_service_pb2.BatchPlaceHoldsRequest(
+            items=[
+                hold_service_pb2.BatchPlaceHoldsItem(
+                    request=hold_service_pb2.PlaceHoldRequest.FromString(place_hold(sku))
+                )
+                for sku in SKUS[at : at + BATCH_ITEMS]
+            ]
+        ).SerializeToString()
+        for at in range(0, len(SKUS), BATCH_ITEMS)
+    ]
+
+
+def check_availabilities(skus: Sequence[str] = SKUS) -> list[bytes]:
     """Baskets of ten lines."""
-    baskets = [SKUS[at : at + CHECK_LINES] for at in range(0, len(SKUS), CHECK_LINES)]
+    baskets = [skus[at : at + CHECK_LINES] for at in range(0, len(skus), CHECK_LINES)]
     return [
         availability_service_pb2.CheckAvailabilityRequest(
             lines=[Line(sku=sku, location=LOCATION, quantity=1) for sku in basket]

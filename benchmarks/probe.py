@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import grpc
@@ -41,6 +42,19 @@ def check_replay(server: Started, message: bytes, key: str) -> None:
         raise RuntimeError(f"the hold under {key} is another one")
 
 
+def check_batch_replay(server: Started, message: bytes, key: str) -> None:
+    """Sends a batch of the load again: each of its items must be known."""
+    request = hold_service_pb2.BatchPlaceHoldsRequest.FromString(message)
+    with grpc.insecure_channel(server.address) as channel:
+        stub = hold_service_pb2_grpc.HoldServiceStub(channel)
+        answer = stub.BatchPlaceHolds(
+            request, timeout=TIMEOUT_S, metadata=(("idempotency-key", key),)
+        )
+    for item, result in zip(request.items, answer.results, strict=True):
+        if not result.replayed or result.response.hold.lines[0].sku != item.request.lines[0].sku:
+            raise RuntimeError(f"an item of the batch under {key} was never placed")
+
+
 def is_confirmed(server: Started, hold_id: str) -> bool:
     """Whether this hold was confirmed."""
     with grpc.insecure_channel(server.address) as channel:
@@ -53,7 +67,22 @@ def count_holds(redis: Started) -> int:
     """How many holds there are, open and ended."""
     connection = RawConnection(redis.socket)
     try:
-        counts = [connection.command("ZCARD", f"inv:{{{n}}}:due") for n in range(PARTITIONS)]
+        counts = [
+            connection.command(command, f"inv:{{{n}}}:{name}")
+            for n in range(PARTITIONS)
+            for command, name in (("ZCARD", "due"), ("LLEN", "ended"))
+        ]
     finally:
         connection.close()
     return sum(int(str(count)) for count in counts)
+
+
+def script_time(redis: Started) -> tuple[int, int]:
+    """How many script calls Redis has run, and the microseconds that it spent in them."""
+    connection = RawConnection(redis.socket)
+    try:
+        info = str(connection.command("INFO", "commandstats"))
+    finally:
+        connection.close()
+    found = re.search(r"^cmdstat_evalsha:calls=(\d+),usec=(\d+)", info, re.MULTILINE)
+    return (int(found[1]), int(found[2])) if found else (0, 0)

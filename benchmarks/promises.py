@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from benchmarks.batches import ALONE, best
 from benchmarks.latency import Latencies
+from benchmarks.payloads import BATCH_ITEMS
+from benchmarks.scale import METHODS, Curve, growth, p50_ms, script_us
 from benchmarks.throughput import Figures, ratio
 
 
@@ -53,6 +56,30 @@ def of_latency(latency: dict[str, dict[str, Latencies]]) -> Iterator[Promise]:
         yield at_most("P3", "PlaceHold, one caller, always: p99", 3, rows["place"].at(0.99), " ms")
         text = "CheckAvailability of 10 lines, one caller, always: p50"
         yield at_most("P3", text, 0.8, rows["check"].at(0.5), " ms")
+
+
+def of_batches(found: dict[str, dict[str, Figures]]) -> Iterator[Promise]:
+    """P2: batches against Redis alone, at both durabilities."""
+    for durability, rows in found.items():
+        text = f"BatchPlaceHolds of {BATCH_ITEMS} / Redis alone, holds/s, {durability}"
+        yield at_least("P2", text, 0.85, ratio(best(rows), rows[ALONE]))
+
+
+def of_scale(curve: Curve) -> Iterator[Promise]:
+    """P4: the worst point of the curve against the smallest one."""
+    for name, (_, title) in METHODS.items() if curve else ():
+        worst = max(growth(curve, name, p50_ms).values())
+        yield at_most("P4", f"{title}, one caller: p50 / p50 of the smallest", 1.15, worst)
+        worst = max(growth(curve, name, script_us).values())
+        yield at_most("P4", f"{title}: time inside Redis / the smallest", 2, worst)
+
+
+def of_expiry(found: dict[str, dict[str, Any]]) -> Iterator[Promise]:
+    """P5: holds due at once."""
+    for durability, figures in found.items():
+        text = f"{figures['holds']:,} holds due at once, {durability}"
+        yield at_most("P5", f"{text}: Redis's own time", 2, figures["scripts_s"], " s")
+        yield at_most("P5", f"{text}: another caller's p99", 10, figures["other_p99_ms"], " ms")
 
 
 def of_imports(found: dict[str, Any]) -> Iterator[Promise]:

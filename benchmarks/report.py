@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import promises
+from benchmarks import batches, promises, scale
 from benchmarks.latency import METHODS, Latencies
 from benchmarks.promises import Promise
 from benchmarks.throughput import NAMES, Figures, ratio
@@ -23,12 +23,18 @@ class Results:
     options: dict[str, Any]
     load: dict[str, dict[str, Figures]] = field(default_factory=dict)
     latency: dict[str, dict[str, Latencies]] = field(default_factory=dict)
+    batch: dict[str, dict[str, Figures]] = field(default_factory=dict)
+    scale: scale.Curve = field(default_factory=dict)
+    expiry: dict[str, dict[str, Any]] = field(default_factory=dict)
     imports: dict[str, Any] = field(default_factory=dict)
     memory: dict[str, Any] = field(default_factory=dict)
 
     def promises(self) -> list[Promise]:
         """What was promised of what was measured."""
         found = [*promises.of_load(self.load), *promises.of_latency(self.latency)]
+        found += promises.of_batches(self.batch)
+        found += promises.of_scale(self.scale)
+        found += promises.of_expiry(self.expiry)
         found += promises.of_imports(self.imports)
         return found + list(promises.of_memory(self.memory)) if self.memory else found
 
@@ -39,6 +45,11 @@ def to_markdown(results: Results) -> str:
     parts += [_load(durability, rows) for durability, rows in results.load.items()]
     if results.latency:
         parts.append(_latency(results.latency))
+    parts += [_batch(durability, rows) for durability, rows in results.batch.items()]
+    if results.scale:
+        parts.append(_scale(results.scale))
+    if results.expiry:
+        parts.append(_expiry(results.expiry))
     if results.imports:
         parts.append(_imports(results.imports))
     if results.memory:
@@ -54,6 +65,11 @@ def to_json(results: Results) -> str:
         "options": results.options,
         "load": _summaries(results.load),
         "latency": _summaries(results.latency),
+        "batch": _summaries(results.batch),
+        "scale": _summaries(
+            {" levels, ".join(map(str, p)) + " holds": r for p, r in results.scale.items()}
+        ),
+        "expiry": results.expiry,
         "import": results.imports,
         "memory": results.memory,
         "promises": [promise._asdict() for promise in results.promises()],
@@ -131,6 +147,74 @@ def _latency(latency: dict[str, dict[str, Latencies]]) -> str:
         for name, row in rows.items()
     ]
     return f"## One caller, one call in flight\n\n{_table(head, lines)}"
+
+
+def _batch(durability: str, rows: dict[str, Figures]) -> str:
+    head = (
+        "what",
+        "holds/s",
+        "of Redis alone",
+        "server CPU µs",
+        "Redis CPU µs",
+        "p50 ms",
+        "others",
+    )
+    lines = []
+    for name, row in rows.items():
+        summary, is_bare = row.summary(), name == batches.ALONE
+        cpu = summary["cpu_us_a_call"]
+        lines.append(
+            (
+                batches.NAMES[name],
+                f"{summary['calls_per_s']:,}",
+                "" if is_bare else f"{ratio(row, rows[batches.ALONE]):.2f}",
+                f"{cpu['server']:.1f}" if "server" in cpu else "",
+                f"{cpu['redis']:.1f}",
+                "" if is_bare else f"{summary['p50_ms']:.1f}",
+                f"{summary['others']:.2f}",
+            )
+        )
+    note = "CPU is a hold's, p50 is a call's."
+    return f"## Batches of holds, {durability}\n\n{_table(head, lines)}\n\n{note}"
+
+
+def _scale(curve: scale.Curve) -> str:
+    head = ("one caller", "levels", "open holds", "p50 ms", "times", "inside Redis µs", "times")
+    lines = []
+    for name, (_, title) in scale.METHODS.items():
+        waits = scale.growth(curve, name, scale.p50_ms)
+        works = scale.growth(curve, name, scale.script_us)
+        for point, rows in curve.items():
+            row = rows[name]
+            lines.append(
+                (
+                    title,
+                    f"{point.levels:,}",
+                    f"{point.holds:,}",
+                    f"{row.middle(scale.p50_ms):.3f}",
+                    f"{waits[point]:.2f}",
+                    f"{row.middle(scale.script_us):.1f}",
+                    f"{works[point]:.2f}",
+                )
+            )
+    note = "`times` is how many times the first point's, round by round."
+    return f"## More levels, more open holds\n\n{_table(head, lines)}\n\n{note}"
+
+
+def _expiry(found: dict[str, dict[str, Any]]) -> str:
+    head = (
+        *("holds due at once", "durability", "all back after s", "scripts s", "longest ms"),
+        *("CPU s: Redis", "server", "another caller ms: p50", "p99", "max", "p99 before", "others"),
+    )
+    names = (
+        *("back_s", "scripts_s", "longest_script_ms", "redis_cpu_s", "server_cpu_s"),
+        *("other_p50_ms", "other_p99_ms", "other_max_ms", "other_p99_before_ms", "others"),
+    )
+    lines = [
+        (f"{figures['holds']:,}", durability, *[f"{figures[name]:.2f}" for name in names])
+        for durability, figures in found.items()
+    ]
+    return f"## Expiry\n\n{_table(head, lines)}"
 
 
 def _imports(found: dict[str, Any]) -> str:

@@ -201,13 +201,17 @@ def run(options: Options, say: Callable[[str], None]) -> dict[str, dict[str, Fig
     return found
 
 
-def ratio(one: Figures, other: Figures) -> float:
-    """How many calls a second of the other `one` reaches: the median of the quieter rounds."""
+def ratio(
+    one: Figures, other: Figures, read: Callable[[Measured], float] = lambda one: one.calls_per_s
+) -> float:
+    """How much of the other's calls a second (or what is read) `one` reaches: the median of
+    the quieter rounds.
+    """
     pairs = _quieter(
         list(zip(one.rounds, other.rounds, strict=True)),
         lambda pair: pair[0].others + pair[1].others,
     )
-    return median(mine.calls_per_s / theirs.calls_per_s for mine, theirs in pairs)
+    return median(read(mine) / read(theirs) for mine, theirs in pairs)
 
 
 def _fill_seed(redis: Started) -> None:
