@@ -25,9 +25,10 @@ class AvailabilityOperations:
             requested[level] = requested.get(level, 0) + quantity
         levels = list(requested)
         answer = await self._stock.read_levels(levels, deadline)
-        while isinstance(answer, Due):
-            await self._expiry.expire_levels(answer, deadline)
-            answer = await self._stock.read_levels(levels, deadline)
+        if isinstance(answer, Due):
+            answer = await self._expiry.settled(
+                lambda: self._stock.read_levels(levels, deadline), deadline
+            )
         return [
             LineAvailability(sku, location, requested[location, sku], level, earliest)
             for (location, sku), (level, earliest) in zip(levels, answer, strict=True)

@@ -77,8 +77,9 @@ class HoldOperations:
             "" if ttl_ms is None else str(ttl_ms), reference, note,
             "partial" if allow_partial else "",
         )  # fmt: skip
+        ttl_ms = ttl_ms or self._default_ttl_ms
         return self._holds.place_command(
-            request._replace(lines=summed, ttl_ms=ttl_ms or self._default_ttl_ms), print_, origin
+            PlaceRequest(summed, ttl_ms, reference, note, allow_partial), print_, origin
         )
 
     def placed(

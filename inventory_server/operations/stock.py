@@ -160,7 +160,7 @@ class StockOperations:
         )
 
     async def delete(self, levels: Sequence[Line], *, origin: Origin) -> Change:
-        """Deletes empty levels, all or none; answers them as they were."""
+        """Deletes empty levels, all or none; answers them as they were in the end."""
         ordered = sorted(levels, key=lambda line: (line.location, line.sku))
         print_ = fingerprint("DeleteStockLevels", *map(line_text, ordered))
         return await self._expiry.settled(

@@ -19,10 +19,11 @@
 -- include: level.lua
 -- include: journal.lua
 -- include: hold.lua
+-- include: hold_lines.lua
 -- include: hold_verb.lua
 -- include: verb_memory.lua
 -- include: asked_units.lua
-check_origin(ARGV[2], ARGV[3])
+check_origin(ARGV[2], ARGV[3], ARGV[4])
 local now, asked, keeps_rest, opened = read_now(ARGV[1]), ARGV[7], is_set(ARGV[8]), {}
 local verb = asked == '' and 'CONFIRM' or 'CONFIRM_SOME'
 local refusal = open_partitions({ { number = home_of(ARGV[5]) } }, ARGV[6], opened)

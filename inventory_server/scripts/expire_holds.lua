@@ -11,8 +11,8 @@
 -- include: level.lua
 -- include: journal.lua
 -- include: hold.lua
+-- include: hold_lines.lua
 -- include: hold_verb.lua
-check_text()
 local now, max_holds, max_lines = read_now(ARGV[1]), whole(ARGV[2], 1), whole(ARGV[3], 1)
 if not match(ARGV[4], '^%w+ ') then error('not guards: ' .. ARGV[4]) end
 if not find(KEYS[1] .. ':', '^inv:{%d+}:due:') then error('not a due: ' .. KEYS[1]) end
@@ -23,17 +23,18 @@ for _, id in ipairs(ids) do
   if hold and hold.word == 'HELD' and hold.deadline > now then
     early[#early + 1] = hold
   elseif hold and hold.word == 'HELD' then
-    local _, commas = string.gsub(packed_lines(hold), ',', ',')
-    line_count = line_count + commas + 1
-    if taken > 0 and line_count > max_lines then break end
     hold.lines = read_lines(hold, levels)
+    line_count = line_count + #hold.lines
+    if taken > 0 and line_count > max_lines then break end
     for _, line in ipairs(hold.lines) do plan_units(line, 0, 0, line.held) end
-    local refusal = open_partitions({ { number = hold.home } }, ARGV[4], opened)
-      or open_partitions(hold.lines, ARGV[4], opened)
+    if not opened[hold.home] then
+      local refusal = open_partitions({ { number = hold.home } }, ARGV[4], opened)
+      if refusal then return refusal end
+      redis.call('ZCARD', partition_key(hold.home, 'due'))
+      redis.call('LLEN', partition_key(hold.home, 'ended'))
+    end
+    local refusal = open_partitions(hold.lines, ARGV[4], opened)
     if refusal then return refusal end
-    hold.due, hold.ended = partition_key(hold.home, 'due'), partition_key(hold.home, 'ended')
-    redis.call('ZCARD', hold.due)
-    redis.call('LLEN', hold.ended)
     hold.state = judge_state(hold.lines, hold.deadline, hold.deadline)
     expired[#expired + 1] = hold
   else
@@ -43,16 +44,35 @@ for _, id in ipairs(ids) do
 end
 
 -- COMMIT
+-- Entries are written a hold, levels and indexes once for all of them.
+local changed, removed, ended = {}, { [KEYS[1]] = gone }, {}
+local function add(lists, key, id)
+  lists[key] = lists[key] or {}
+  lists[key][#lists[key] + 1] = id
+end
 for _, hold in ipairs(expired) do
-  end_units(hold, hold.lines, opened, new_reason(hold, 'expire-' .. hold.id, 'sweeper', now))
+  local by = new_reason(hold, 'expire-' .. hold.id, 'sweeper', now)
+  for _, line in ipairs(hold.lines) do
+    if line.expire > 0 then
+      move_units(hold, line, opened, 'EXPIRE', by, 0, -line.expire)
+      changed[line.level] = line
+      add(removed, line.due, hold.id)
+    end
+  end
+  tell_hold(hold, opened, 'EXPIRE', by)
   write_hold(hold)
-  end_hold(hold, hold.due, hold.ended)
+  add(removed, partition_key(hold.home, 'due'), hold.id)
+  add(ended, partition_key(hold.home, 'ended'), hold.id)
 end
 local places = close_partitions(opened)
+for level, line in pairs(changed) do write_level(level, line.low, line.sku) end
+for key, members in pairs(removed) do
+  if #members > 0 then redis.call('ZREM', key, unpack(members)) end
+end
+for key, members in pairs(ended) do redis.call('RPUSH', key, unpack(members)) end
 -- The record decides: an index that says otherwise is put right.
 for _, hold in ipairs(early) do
   redis.call('ZADD', KEYS[1], format('%d', hold.deadline), hold.id)
 end
-for _, id in ipairs(gone) do redis.call('ZREM', KEYS[1], id) end
 local more = taken < #ids or #ids == max_holds
 return { 'ok', #expired, more and 1 or 0, places }

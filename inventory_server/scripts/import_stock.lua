@@ -21,7 +21,7 @@
 -- include: journal.lua
 -- include: scope.lua
 -- include: stock_verb.lua
-check_origin(ARGV[2], ARGV[3])
+check_origin(ARGV[2], ARGV[3], ARGV[4] .. ARGV[5])
 local now, max_total, adds = read_now(ARGV[1]), whole(ARGV[8], 1), ARGV[6] == 'ADD'
 local retention_ms, first_row, next_row = whole(ARGV[7], 1), whole(ARGV[9], 1), whole(ARGV[10], 2)
 if not adds and ARGV[6] ~= 'SET' then error('not a mode: ' .. ARGV[6]) end

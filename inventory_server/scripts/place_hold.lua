@@ -19,14 +19,14 @@
 -- include: journal.lua
 -- include: scope.lua
 -- include: hold.lua
-check_origin(ARGV[2], ARGV[3])
+check_origin(ARGV[2], ARGV[3], ARGV[4] .. ARGV[5] .. ARGV[6] .. ARGV[9])
 local now, hold_key, due, refs, hold_id = read_now(ARGV[1]), KEYS[1], KEYS[2], KEYS[3], ARGV[7]
 local ttl_ms, is_partial = whole(ARGV[8], 1), is_set(ARGV[10])
 local scope, refusal = read_scope(4, 12, ARGV[11], 1, 1)
 if refusal then return refusal end
 local known, home = read_hold(hold_key, hold_id), scope.partitions[1]
 if known then
-  if known.fingerprint ~= ARGV[3] then return { 'key_reused' } end
+  if fingerprint_of(known) ~= ARGV[3] then return { 'key_reused' } end
   return { 'replay', known.record }
 end
 check_key(hold_key, home.prefix .. 'hold:' .. home.number .. '-' .. ARGV[2])

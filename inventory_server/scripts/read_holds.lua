@@ -10,6 +10,7 @@
 -- include: level.lua
 -- include: journal.lua
 -- include: hold.lua
+-- include: hold_lines.lua
 local now, answer, due = read_now(ARGV[1]), { 'ok' }, { 'due' }
 for i, key in ipairs(KEYS) do
   local hold = read_hold(key, ARGV[i + 1])

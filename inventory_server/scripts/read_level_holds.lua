@@ -11,6 +11,7 @@
 -- include: level.lua
 -- include: journal.lua
 -- include: hold.lua
+-- include: hold_lines.lua
 local answer = { 'ok', redis.call('HGET', KEYS[3], 'seq') or '0', redis.call('GET', KEYS[1]) or '' }
 local entries = redis.call('ZRANGEBYSCORE', KEYS[2], whole(ARGV[3], 0), '+inf', 'WITHSCORES',
   'LIMIT', whole(ARGV[4], 0), whole(ARGV[5], 0))

@@ -18,7 +18,7 @@
 -- include: journal.lua
 -- include: scope.lua
 -- include: stock_verb.lua
-check_origin(ARGV[2], ARGV[3])
+check_origin(ARGV[2], ARGV[3], ARGV[4] .. ARGV[5])
 local now, retention_ms = read_now(ARGV[1]), whole(ARGV[6], 1)
 local by = {
   op = ARGV[2], actor = ARGV[4], reference = ARGV[5], note = '', reason = '',

@@ -19,9 +19,10 @@
 -- include: level.lua
 -- include: journal.lua
 -- include: hold.lua
+-- include: hold_lines.lua
 -- include: hold_verb.lua
 -- include: verb_memory.lua
-check_origin(ARGV[2], ARGV[3])
+check_origin(ARGV[2], ARGV[3], ARGV[4])
 local now, opened = read_now(ARGV[1]), {}
 local refusal = open_partitions({ { number = home_of(ARGV[5]) } }, ARGV[6], opened)
 if refusal then return refusal end

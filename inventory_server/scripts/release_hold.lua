@@ -17,10 +17,11 @@
 -- include: level.lua
 -- include: journal.lua
 -- include: hold.lua
+-- include: hold_lines.lua
 -- include: hold_verb.lua
 -- include: verb_memory.lua
 -- include: asked_units.lua
-check_origin(ARGV[2], ARGV[3])
+check_origin(ARGV[2], ARGV[3], ARGV[4])
 local now, asked, opened = read_now(ARGV[1]), ARGV[7], {}
 local verb = asked == '' and 'RELEASE' or 'RELEASE_SOME'
 local refusal = open_partitions({ { number = home_of(ARGV[5]) } }, ARGV[6], opened)

@@ -9,7 +9,6 @@
 -- include: level.lua
 -- include: journal.lua
 -- include: hold.lua
-check_text()
 local now, retention_ms, max_holds = read_now(ARGV[1]), whole(ARGV[3], 0), whole(ARGV[4], 1)
 check_key(KEYS[1], partition_key(ARGV[2], 'ended'))
 check_key(KEYS[2], partition_key(ARGV[2], 'refs'))

@@ -20,8 +20,9 @@
 -- include: journal.lua
 -- include: scope.lua
 -- include: hold.lua
+-- include: hold_lines.lua
 -- include: stock_verb.lua
-check_origin(ARGV[2], ARGV[3])
+check_origin(ARGV[2], ARGV[3], ARGV[4])
 local now, retention_ms, max_holds = read_now(ARGV[1]), whole(ARGV[5], 1), whole(ARGV[6], 1)
 local only_looks = is_set(ARGV[7])
 local by = {

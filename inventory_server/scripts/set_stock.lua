@@ -19,7 +19,7 @@
 -- include: journal.lua
 -- include: scope.lua
 -- include: stock_verb.lua
-check_origin(ARGV[2], ARGV[3])
+check_origin(ARGV[2], ARGV[3], ARGV[4] .. ARGV[5] .. ARGV[6] .. ARGV[7])
 local now, retention_ms = read_now(ARGV[1]), whole(ARGV[8], 1)
 local is_forced, only_looks = is_set(ARGV[9]), is_set(ARGV[10])
 local by = {

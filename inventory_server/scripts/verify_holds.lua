@@ -9,6 +9,7 @@
 -- include: level.lua
 -- include: journal.lua
 -- include: hold.lua
+-- include: hold_lines.lua
 local answer = { 'ok' }
 local function note(number, kind, message)
   for _, fact in ipairs({ number, kind, message }) do answer[#answer + 1] = fact end

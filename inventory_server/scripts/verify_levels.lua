@@ -10,6 +10,7 @@
 -- include: level.lua
 -- include: journal.lua
 -- include: hold.lua
+-- include: hold_lines.lua
 local max_holds, looked_at, answer = whole(ARGV[1], 1), 0, { 'ok', 0 }
 local function note(number, kind, hold_id, ...)
   for _, fact in ipairs({ number, kind, hold_id, format(...) }) do answer[#answer + 1] = fact end

@@ -189,9 +189,10 @@ class RedisStore:
     def see(self, places: str) -> None:
         """Remembers how far the journals reach, so that a store put back is noticed."""
         for place in places.split(",") if places else ():
-            number, _, seq = place.partition(":")
-            partition = self.partitions[int(number)]
-            partition.seq = max(partition.seq, int(seq))
+            number, _, text = place.partition(":")
+            partition, seq = self.partitions[int(number)], int(text)
+            if seq > partition.seq:
+                partition.seq = seq
 
     def background(self, work: Coroutine[Any, Any, None]) -> None:
         """Lets work go on that nobody waits for."""
@@ -232,12 +233,12 @@ class RedisStore:
         return reply
 
     async def _run_once(self, command: Command, deadline: float) -> list[Any]:
-        try:
-            reply = await self._ask(self._pack(command), deadline)
-        except UnknownScriptError:
-            await self._load(command.script, deadline)
-            reply = await self._ask(self._pack(command), deadline)
-        return reply  # type: ignore[no-any-return]
+        while True:
+            try:
+                return await self._ask(self._pack(command), deadline)  # type: ignore[no-any-return]
+            except UnknownScriptError:
+                # However often it is forgotten: both end at the deadline.
+                await self._load(command.script, deadline)
 
     async def _load(self, script: str, deadline: float) -> None:
         log.info("the store does not know the script %s; loading it", script)

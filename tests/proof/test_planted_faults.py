@@ -30,7 +30,7 @@ SALE_CHECK = "if #short > 0 then return refuse('insufficient_stock',"
 SALE_WRITE = "local levels = write_lines(scope.lines, 'SALE', by, deltas)\n"
 KEY_CHECK = """\
 if known then
-  if known.fingerprint ~= ARGV[3] then return { 'key_reused' } end
+  if fingerprint_of(known) ~= ARGV[3] then return { 'key_reused' } end
   return { 'replay', known.record }
 end
 """

@@ -211,10 +211,15 @@ async def test_a_check_of_a_count_says_what_would_become_and_changes_nothing(
     lines = [
         pb.SetStockLine(sku="A", location="online", on_hand=7),
         pb.SetStockLine(sku="NEW", location="store:DELHI", on_hand=3),
+        pb.SetStockLine(sku="NEWER", location="store:DELHI", on_hand=0),
     ]
     request = pb.SetStockRequest(lines=lines, reason=COUNT, validate_only=True)
     answer = await stock.SetStock(request, metadata=key("k"))
-    assert [(li.sku, li.on_hand, li.held) for li in answer.levels] == [("A", 7, 4), ("NEW", 3, 0)]
+    assert [(li.sku, li.on_hand, li.held) for li in answer.levels] == [
+        ("A", 7, 4),
+        ("NEW", 3, 0),
+        ("NEWER", 0, 0),
+    ]
     assert answer.cursor == ""
     request.lines[0].on_hand = 3
     assert (await refused(stock.SetStock(request))).reason == "BELOW_HELD"
@@ -224,6 +229,7 @@ async def test_a_check_of_a_count_says_what_would_become_and_changes_nothing(
     request.lines[0].on_hand = 5
     done = await stock.SetStock(request, metadata=key("k"))
     assert done.levels[0].on_hand == 5
+    assert [li.version for li in done.levels] == [li.version for li in answer.levels]
 
 
 async def test_a_check_of_a_change_says_what_would_become_and_changes_nothing(stock, db) -> None:

@@ -518,3 +518,24 @@ async def test_a_hold_that_cannot_be_expired_keeps_no_other_partition_from_it(
     level = db.get(server.store.keys.level("store:DELHI", "SKU1"))
     db.flushall()
     assert level == "10 0 3"
+
+
+async def test_a_script_that_is_forgotten_again_and_again_is_run_in_the_end(
+    server: Server, stock: Any, holds: Any, db: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await set_stock(stock, 5)
+    load, left = server.store._load, [3, 3]
+
+    async def load_and_forget(script: str, deadline: float) -> None:
+        await load(script, deadline)
+        if left[-1]:
+            left[-1] -= 1
+            db.script_flush()
+
+    monkeypatch.setattr(server.store, "_load", load_and_forget)
+    db.script_flush()
+    await place(holds)
+    left.pop()
+    db.script_flush()
+    assert (await level_of(stock)).held == 1
+    assert left == [0]

@@ -12,7 +12,7 @@ import redis
 from inventory_server.stores.keys import Keyspace, home_of, is_hold_id, partition_of
 
 INCLUDES = files("inventory_server") / "scripts" / "include"
-LOADED = ("arguments.lua", "level.lua", "journal.lua", "hold.lua")
+LOADED = ("arguments.lua", "level.lua", "journal.lua", "hold.lua", "hold_lines.lua")
 LOCATIONS = ["online", *[f"store:S{n}" for n in range(20)], "store:" + "L" * 64]
 HOLD_ID = "3-" + "a2" * 10
 

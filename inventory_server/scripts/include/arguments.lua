@@ -15,14 +15,10 @@ local function is_set(flag)
   return flag == '1'
 end
 
--- Fails on a control character in any argument: records are made of lines.
-local function check_text()
-  if find(table.concat(ARGV, ' '), '%c') then error('a control character in the arguments') end
-end
-
--- Fails on an op or a fingerprint that would not stay whole in a record.
-local function check_origin(op, fingerprint)
-  check_text()
+-- Fails on an op or a fingerprint that would not stay whole in a record, and on
+-- a control character in the texts that go into it: records are made of lines.
+local function check_origin(op, fingerprint, texts)
+  if find(texts, '%c') then error('a control character in the arguments') end
   if not find(op, '^[%w-]+$') or not find(fingerprint, '^[%w+/=-]+$') then
     error('not an op and a fingerprint: ' .. op .. ' ' .. fingerprint)
   end

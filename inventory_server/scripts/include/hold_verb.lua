@@ -37,7 +37,7 @@ local function move_units(hold, line, opened, kind, by, on_hand_delta, held_delt
   local tells = line.number == hold.home and not hold.is_told
   hold.is_told = hold.is_told or tells
   append_movement(opened[line.number], kind, by, by.count, line, on_hand_delta, held_delta,
-    { id = hold.id, state = tells and hold.state, record = tells and hold.record })
+    tells and hold or { id = hold.id })
 end
 
 local function tell_hold(hold, opened, kind, by)
@@ -46,7 +46,7 @@ local function tell_hold(hold, opened, kind, by)
   append_movement(opened[hold.home], kind, by, by.count, nil, 0, 0, hold)
 end
 
--- Moves what `plan_units` planned. Answers the levels as they became, "-" for
+-- Moves what is to be confirmed and released. Answers the levels as they became, "-" for
 -- those that did not change.
 local function end_units(hold, lines, opened, by)
   local packed, last_kind = {}, 'RELEASE'
@@ -56,16 +56,11 @@ local function end_units(hold, lines, opened, by)
       last_kind = 'CONFIRM'
     end
     if line.release > 0 then move_units(hold, line, opened, 'RELEASE', by, 0, -line.release) end
-    if line.expire > 0 then
-      move_units(hold, line, opened, 'EXPIRE', by, 0, -line.expire)
-      last_kind = 'EXPIRE'
-    end
-    local is_moved = line.confirm + line.release + line.expire > 0
-    packed[i] = is_moved and line.level.packed or '-'
+    packed[i] = line.confirm + line.release > 0 and line.level.packed or '-'
   end
   tell_hold(hold, opened, last_kind, by)
   for _, line in ipairs(lines) do
-    if line.confirm + line.release + line.expire > 0 then
+    if line.confirm + line.release > 0 then
       write_level(line.level, line.low, line.sku)
       if line.held == 0 then redis.call('ZREM', line.due, hold.id) end
     end

@@ -35,7 +35,10 @@ end
 local function preview(lines, on_hand_deltas)
   local packed = {}
   for i, line in ipairs(lines) do
-    if line.level.is_new then line.level.version = line.partition.seq end
+    local partition = line.partition
+    partition.last = partition.last or partition.seq
+    if line.level.is_new then line.level.version = partition.last end
+    partition.last = partition.last + 1
     change_level(line.level, on_hand_deltas[i], 0)
     packed[i] = line.level.packed
   end
