@@ -19,7 +19,7 @@ if not find(KEYS[1] .. ':', '^inv:{%d+}:due:') then error('not a due: ' .. KEYS[
 local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, max_holds)
 local expired, gone, early, levels, opened, line_count, taken = {}, {}, {}, {}, {}, 0, 0
 for _, id in ipairs(ids) do
-  local hold = read_hold(partition_key(home_of(id), 'hold:' .. id), id)
+  local hold = find_hold(id)
   if hold and hold.word == 'HELD' and hold.deadline > now then
     early[#early + 1] = hold
   elseif hold and hold.word == 'HELD' then
@@ -47,11 +47,16 @@ end
 -- Entries are written a hold, levels and indexes once for all of them.
 local changed, removed, ended = {}, { [KEYS[1]] = gone }, {}
 local function add(lists, key, id)
-  lists[key] = lists[key] or {}
-  lists[key][#lists[key] + 1] = id
+  local list = lists[key]
+  if not list then
+    list = {}
+    lists[key] = list
+  end
+  list[#list + 1] = id
 end
+local by = { actor = 'sweeper', reason = '', note = '', at = format('%d', now) }
 for _, hold in ipairs(expired) do
-  local by = new_reason(hold, 'expire-' .. hold.id, 'sweeper', now)
+  by.op, by.reference, by.count = 'expire-' .. hold.id, reference_of(hold), 0
   for _, line in ipairs(hold.lines) do
     if line.expire > 0 then
       move_units(hold, line, opened, 'EXPIRE', by, 0, -line.expire)
@@ -61,15 +66,17 @@ for _, hold in ipairs(expired) do
   end
   tell_hold(hold, opened, 'EXPIRE', by)
   write_hold(hold)
-  add(removed, partition_key(hold.home, 'due'), hold.id)
-  add(ended, partition_key(hold.home, 'ended'), hold.id)
+  add(ended, hold.home, hold.id)
 end
 local places = close_partitions(opened)
 for level, line in pairs(changed) do write_level(level, line.low, line.sku) end
 for key, members in pairs(removed) do
   if #members > 0 then redis.call('ZREM', key, unpack(members)) end
 end
-for key, members in pairs(ended) do redis.call('RPUSH', key, unpack(members)) end
+for home, members in pairs(ended) do
+  redis.call('ZREM', partition_key(home, 'due'), unpack(members))
+  redis.call('RPUSH', partition_key(home, 'ended'), unpack(members))
+end
 -- The record decides: an index that says otherwise is put right.
 for _, hold in ipairs(early) do
   redis.call('ZADD', KEYS[1], format('%d', hold.deadline), hold.id)

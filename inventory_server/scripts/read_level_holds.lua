@@ -17,7 +17,7 @@ local entries = redis.call('ZRANGEBYSCORE', KEYS[2], whole(ARGV[3], 0), '+inf', 
   'LIMIT', whole(ARGV[4], 0), whole(ARGV[5], 0))
 for n = 1, #entries, 2 do
   local id, units = entries[n], -1
-  local is_read, hold = pcall(read_hold, partition_key(home_of(id) or '', 'hold:' .. id), id)
+  local is_read, hold = pcall(find_hold, id)
   if is_read and hold and hold.word == 'HELD' and hold.deadline == tonumber(entries[n + 1]) then
     for _, line in ipairs(parse_lines(hold)) do
       if line.location == ARGV[1] and line.sku == ARGV[2] then units = line.held end

@@ -16,7 +16,7 @@ redis.call('ZCARD', KEYS[2])
 -- The list is in the order in which holds ended, as good as.
 local over, moved, taken = {}, {}, 0
 for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, max_holds - 1)) do
-  local hold = read_hold(partition_key(ARGV[2], 'hold:' .. id), id)
+  local hold = find_hold(id)
   if hold and hold.word ~= 'HELD' then
     if now >= hold.resolved + retention_ms then
       over[#over + 1] = hold

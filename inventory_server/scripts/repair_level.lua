@@ -48,7 +48,7 @@ if #ids > max_holds then return { 'level_busy', #ids } end
 -- What each hold says; "home" is where its own partition has it indexed.
 local sum, missing, foreign, home = 0, {}, {}, {}
 for _, id in ipairs(ids) do
-  local hold, units = read_hold(partition_key(home_of(id) or '', 'hold:' .. id), id), 0
+  local hold, units = find_hold(id), 0
   for _, part in ipairs(hold and hold.word == 'HELD' and parse_lines(hold) or {}) do
     if part.location == line.location and part.sku == line.sku then units = part.held end
   end

@@ -18,7 +18,7 @@ end
 
 -- The units that this hold holds of the level; nil, and why the index is wrong.
 local function held_of(id, score, location, sku)
-  local is_read, hold = pcall(read_hold, partition_key(home_of(id) or '', 'hold:' .. id), id)
+  local is_read, hold = pcall(find_hold, id)
   if not is_read then return nil, 'a hold that cannot be read' end
   if not hold then return nil, 'a hold that is not there' end
   if hold.word ~= 'HELD' then return nil, 'a hold that is ' .. hold.word end

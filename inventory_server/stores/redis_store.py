@@ -237,7 +237,6 @@ class RedisStore:
             try:
                 return await self._ask(self._pack(command), deadline)  # type: ignore[no-any-return]
             except UnknownScriptError:
-                # However often it is forgotten: both end at the deadline.
                 await self._load(command.script, deadline)
 
     async def _load(self, script: str, deadline: float) -> None:

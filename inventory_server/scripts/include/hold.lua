@@ -12,20 +12,27 @@ local function home_of(id)
   return match(id, '^%d+')
 end
 
--- Reads a hold; nil where there is none.
-local function read_hold(key, id)
+-- Reads a hold by its id; nil where there is none.
+local function find_hold(id)
+  local home = home_of(id)
+  if not home then error('not a hold\'s id: ' .. id) end
+  local key = partition_key(home, 'hold:' .. id)
   local value = redis.call('GET', key)
   if not value then return nil end
-  local state, verbs, record = match(value, '^([^\n]*)\n([^\n]*)\n(.*)$')
-  local word, deadline, resolved, parts = match(state or '', '^(%u+) (%d+) ?(%S*) ?(%S*)$')
-  local home = home_of(id)
-  if not word or not home or key ~= partition_key(home, 'hold:' .. id) then
-    error('not a hold: ' .. key)
-  end
+  local word, deadline, resolved, parts, verbs, record =
+    match(value, '^(%u+) (%d+) ?([^ \n]*) ?([^ \n]*)\n([^\n]*)\n(.*)$')
+  if not word then error('not a hold: ' .. key) end
   return {
-    key = key, id = id, home = home, record = record, state = state, word = word,
-    deadline = tonumber(deadline), resolved = tonumber(resolved), parts = parts, verbs = verbs,
+    key = key, id = id, home = home, record = record, word = word, verbs = verbs,
+    state = match(value, '^[^\n]*'), parts = parts,
+    deadline = tonumber(deadline), resolved = tonumber(resolved),
   }
+end
+
+-- The same under the key that the caller names.
+local function read_hold(key, id)
+  check_key(key, partition_key(home_of(id) or '', 'hold:' .. id))
+  return find_hold(id)
 end
 
 local function write_hold(hold)

@@ -28,25 +28,26 @@ local function parse_lines(hold)
   return lines
 end
 
--- The same with their levels and keys, read through `levels` so that holds of
--- one script share them, each checked once. Fails where a level is not there
+-- The same with their levels and keys, kept in `levels` so that holds of one
+-- script share them, each checked once. Fails where a level is not there
 -- though units of the hold are held, and where a key that they are indexed
 -- under is not of its type.
 local function read_lines(hold, levels)
   local lines = parse_lines(hold)
   for _, line in ipairs(lines) do
-    local prefix = partition_key(line.number, '')
     local name = line.location .. ':' .. line.sku
-    local key = prefix .. 'level:' .. name
-    line.low, line.due = prefix .. 'low:' .. line.location, prefix .. 'due:' .. name
-    if levels[key] == nil then
-      levels[key] = read_level(key) or false
-      redis.call('ZCARD', line.due)
-      redis.call('SCARD', line.low)
+    local known = levels[name]
+    if not known then
+      local prefix = partition_key(line.number, '')
+      known = { level = read_level(prefix .. 'level:' .. name), due = prefix .. 'due:' .. name,
+        low = prefix .. 'low:' .. line.location }
+      redis.call('ZCARD', known.due)
+      redis.call('SCARD', known.low)
+      levels[name] = known
     end
-    line.level = levels[key]
+    line.level, line.due, line.low = known.level, known.due, known.low
     if not line.level and line.held > 0 then
-      error('hold ' .. hold.id .. ' names a level that is not there: ' .. key)
+      error('hold ' .. hold.id .. ' names a level that is not there: ' .. name)
     end
   end
   return lines
