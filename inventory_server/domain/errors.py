@@ -16,6 +16,7 @@ InventoryError
 │   ├── BelowHeld
 │   ├── TotalTooLarge
 │   └── OnHandMismatch
+├── TooManyParts
 ├── LevelBusy
 ├── StoreUnavailable
 ├── OutcomeUnknown
@@ -215,6 +216,16 @@ class OnHandMismatch(LinesRefused):
     reason = "ON_HAND_MISMATCH"
     numbers = ("expected", "on_hand")
     sentence = "the count is not the expected one"
+
+
+class TooManyParts(InventoryError):
+    """The hold was confirmed and released in as many parts as it can be."""
+
+    reason = "TOO_MANY_PARTS"
+
+    def __init__(self, hold_id: str, parts: int) -> None:
+        sentence = f"it was confirmed and released in {parts} parts: end what is left as a whole"
+        super().__init__(sentence, {"hold_id": hold_id, "parts": str(parts)})
 
 
 class LevelBusy(InventoryError):

@@ -33,6 +33,8 @@ DEFAULT_PAGE_SIZE: Final = 50
 MAX_PAGE_SIZE: Final = 1000
 MAX_PAGE_SCAN: Final = 2000
 """Levels, holds or movements that one page looks at."""
+MAX_PAGE_LINES: Final = 10_000
+"""Lines of holds that a page comes to, so that it fits into a message that callers take."""
 MOVEMENTS_A_READ: Final = 100
 
 # Text

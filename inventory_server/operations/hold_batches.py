@@ -7,7 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
-from inventory_server.domain.errors import HoldExpired, InventoryError
+from inventory_server.domain.errors import HoldExpired, InvalidRequest, InventoryError
+from inventory_server.domain.limits import MAX_BATCH_LINES
 from inventory_server.domain.model import (
     ConfirmRequest,
     HoldChange,
@@ -70,6 +71,7 @@ class HoldBatches:
     async def confirm(self, items: Sequence[Item[ConfirmRequest]]) -> list[Result]:
         """Confirms a hold an item."""
         holds, operations = self._holds, self._operations
+        await self._check_lines(items)
 
         def begin(request: ConfirmRequest, origin: Origin) -> _Begun:
             hold_id, lines = request.hold_id, sum_lines(request.lines)
@@ -90,6 +92,7 @@ class HoldBatches:
     async def release(self, items: Sequence[Item[ReleaseRequest]]) -> list[Result]:
         """Releases a hold an item."""
         holds, operations = self._holds, self._operations
+        await self._check_lines(items)
 
         def begin(request: ReleaseRequest, origin: Origin) -> _Begun:
             hold_id, lines = request.hold_id, sum_lines(request.lines)
@@ -101,21 +104,41 @@ class HoldBatches:
 
         return await self._run(items, begin)
 
+    async def _check_lines(
+        self, items: Sequence[Item[ConfirmRequest]] | Sequence[Item[ReleaseRequest]]
+    ) -> None:
+        """Raises InvalidRequest where the holds have more lines than a batch may have.
+
+        They are all in the answer; what is too large to be received must not be done.
+        """
+        asked = [item for item in items if not isinstance(item, InventoryError)]
+        if asked:
+            deadline = asked[0][1].deadline
+            ids = [item[0].hold_id for item in asked]
+            lines = await self._holds.count_lines(ids, MAX_BATCH_LINES, deadline)
+            if lines > MAX_BATCH_LINES:
+                sentence = (
+                    f"at most {MAX_BATCH_LINES} lines in all; these holds have {lines} or more"
+                )
+                raise InvalidRequest(("items", sentence))
+
     async def _run(
         self, items: Sequence[Item[Request]], begin: Callable[[Request, Origin], _Begun]
     ) -> list[Result]:
         begun: list[_Begun | Exception] = []
         results: list[Result] = []
+        waited_for = 0
         try:
             for number, item in enumerate(items, 1):
                 begun.append(await self._begin(item, begin))
                 if number % self.SLICE == 0:
                     await asyncio.sleep(0)
             for entry in begun:
+                waited_for += 1
                 results.append(entry if isinstance(entry, Exception) else await self._end(entry))
         except asyncio.CancelledError:
             # The one that was being waited for looks after itself.
-            for entry in begun[len(results) + 1 :]:
+            for entry in begun[waited_for:]:
                 if isinstance(entry, _Begun):
                     self._holds.abandon(entry.started)
             raise

@@ -7,7 +7,12 @@ from typing import NamedTuple
 
 from inventory_server.domain.errors import HoldExpired
 from inventory_server.domain.fingerprint import fingerprint
-from inventory_server.domain.limits import DEFAULT_TTL_MS, HOLDS_A_SCRIPT, MAX_PAGE_SCAN
+from inventory_server.domain.limits import (
+    DEFAULT_TTL_MS,
+    HOLDS_A_SCRIPT,
+    MAX_PAGE_LINES,
+    MAX_PAGE_SCAN,
+)
 from inventory_server.domain.model import (
     ConfirmRequest,
     Hold,
@@ -111,14 +116,16 @@ class HoldOperations:
         found: list[Hold] = []
         while len(found) < count and seen < MAX_PAGE_SCAN:
             asked = min(HOLDS_A_SCRIPT, count - len(found))
-            entries = await self._holds.ids_of_level(location, sku, place, asked, deadline)
+            entries, is_end = await self._holds.ids_of_level(location, sku, place, asked, deadline)
             seen += len(entries)
             for hold in await self._read([id_ for _, id_ in entries], deadline):
                 if hold.state == "HELD" and wanted.takes(hold):
                     found.append(hold)
-            if len(entries) < asked:
+            if is_end:
                 return HoldPage(tuple(found), "")
             place = entries[-1]
+            if _count_lines(found) >= MAX_PAGE_LINES:
+                break
         return HoldPage(tuple(found), f"{place[0]} {place[1]}")
 
     async def list_of_reference(
@@ -133,7 +140,8 @@ class HoldOperations:
             seen += len(ids)
             found += [hold for hold in await self._read(ids, deadline) if wanted.takes(hold)]
             after = ids[-1] if ids else after
-            if len(found) == count or seen >= MAX_PAGE_SCAN:
+            is_full = len(found) == count or _count_lines(found) >= MAX_PAGE_LINES
+            if ids and (is_full or seen >= MAX_PAGE_SCAN):
                 return HoldPage(tuple(found), after)
             if len(ids) < asked:
                 home, after = home + 1, ""
@@ -187,6 +195,10 @@ class HoldOperations:
         """Moves the deadline to now + ttl, within the hold's longest life."""
         print_ = fingerprint("ExtendHold", hold_id, str(ttl_ms))
         return await self._holds.extend(hold_id, ttl_ms=ttl_ms, fingerprint=print_, origin=origin)
+
+
+def _count_lines(holds: Sequence[Hold]) -> int:
+    return sum([len(hold.lines) for hold in holds])
 
 
 def _confirm_print(request: ConfirmRequest, summed: Sequence[Line]) -> str:

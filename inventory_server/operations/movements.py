@@ -66,6 +66,8 @@ class MovementOperations:
                     walk.partition, walk.seq, MOVEMENTS_A_READ, deadline
                 )
                 walk.waiting.extend(entries)
+                # What comes from now on is newer than this walk.
+                walk.seq = entries[0].seq + 1 if entries else 0
             if not walk.waiting or walk.waiting[0].time_ms < (wanted.from_ms or 0):
                 walk.seq = 0
                 walk.waiting.clear()

@@ -1,12 +1,12 @@
 #!lua
 --[[ rehold_hold — Takes the units of an expired hold again and sells them in
   the same step: for a payment that came late.
-  KEYS  1 hold
+  KEYS  1 hold  2 ended (home)
   ARGV  1 now_ms ("" = TIME)  2 op  3 fingerprint  4 actor  5 hold_id
-        6 guards ("store_id", and " n=epoch:seen_seq" of each)
+        6 guards ("store_id", and " n=epoch:seen_seq" of each)  7 retention_ms
   Returns, first match wins
     rewound             number epoch seq store_id   the store went back in time
-    hold_not_found
+    hold_not_found                            or past its retention time
     key_reused                                the key of another request
     replay              record state outcome verb   this request, or this end, seen before
     due                 (location sku)...     levels with holds to be expired first
@@ -23,7 +23,8 @@
 -- include: hold_verb.lua
 -- include: verb_memory.lua
 check_origin(ARGV[2], ARGV[3], ARGV[4])
-local now, opened = read_now(ARGV[1]), {}
+local now, retention_ms, opened = read_now(ARGV[1]), whole(ARGV[7], 0), {}
+check_key(KEYS[2], partition_key(home_of(ARGV[5]) or '', 'ended'))
 local refusal = open_partitions({ { number = home_of(ARGV[5]) } }, ARGV[6], opened)
 if refusal then return refusal end
 local hold = read_hold(KEYS[1], ARGV[5])
@@ -31,6 +32,7 @@ local again = { CONFIRM = true, REHOLD = true }
 local answer = answer_without_change(hold, again, ARGV[2], ARGV[3], now)
 if not answer then return { 'not_expired' } end
 if answer[1] ~= 'hold_ended' or not match(answer[2], '^EXPIRED') then return answer end
+if now >= hold.deadline + retention_ms then return { 'hold_not_found' } end
 local lines, due = read_lines(hold, {}), { 'due' }
 local short = { 'insufficient_stock', hold.record, format('%d', hold.deadline) }
 for i, line in ipairs(lines) do
@@ -53,6 +55,7 @@ for _, line in ipairs(lines) do
 end
 refusal = open_partitions(lines, ARGV[6], opened)
 if refusal then return refusal end
+redis.call('LLEN', KEYS[2])
 local by = new_reason(hold, ARGV[2], ARGV[4], now)
 hold.state = judge_state(lines, hold.deadline, now)
 
@@ -68,4 +71,6 @@ for i, line in ipairs(lines) do
 end
 tell_hold(hold, opened, 'REHOLD', by)
 local outcome = remember_verb(hold, 'REHOLD', ARGV[3], by, opened, table.concat(levels, ','))
+-- From now on it is kept for another retention time (remove_holds).
+redis.call('RPUSH', KEYS[2], hold.id .. '+')
 return { 'ok', hold.record, hold.state, outcome, 'REHOLD' }

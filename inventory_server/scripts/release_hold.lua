@@ -10,6 +10,7 @@
     key_reused                                the key of another request
     replay              record state outcome verb   this request, or this end, seen before
     hold_ended          state                 ended otherwise, or past its deadline
+    too_many_parts      parts                 a hold can be ended in so many parts
     exceeds_held        (number held)...      more than the hold has left; asked lines
     ok                  record state outcome verb   outcome: "at_ms epoch n:seq,... levels"
   Cost  O(lines). Writes nothing unless it returns ok. ]]
@@ -31,6 +32,7 @@ local again = asked == '' and { RELEASE = true, RELEASE_SOME = 'RELEASED' }
   or { RELEASE_SOME = 'same' }
 local answer = answer_without_change(hold, again, ARGV[2], ARGV[3], now)
 if answer then return answer end
+if asked ~= '' and not has_room_for_a_part(hold) then return { 'too_many_parts', MAX_VERBS } end
 local lines = read_lines(hold, {})
 local excess = ask_units(lines, asked)
 if #excess > 0 then return { 'exceeds_held', unpack(excess) } end

@@ -14,16 +14,16 @@ check_key(KEYS[1], partition_key(ARGV[2], 'ended'))
 check_key(KEYS[2], partition_key(ARGV[2], 'refs'))
 redis.call('ZCARD', KEYS[2])
 -- The list is in the order in which holds ended, as good as.
-local over, moved, taken = {}, {}, 0
-for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, max_holds - 1)) do
+-- One that was taken again after it had expired stands there twice, the second
+-- time with a "+", and is removed when that has come to the front.
+local over, taken = {}, 0
+for _, entry in ipairs(redis.call('LRANGE', KEYS[1], 0, max_holds - 1)) do
+  local id, again = match(entry, '^(.-)(%+?)$')
   local hold = find_hold(id)
   if hold and hold.word ~= 'HELD' then
     if now >= hold.resolved + retention_ms then
       over[#over + 1] = hold
-    elseif now >= hold.deadline + retention_ms then
-      -- Taken again after it had expired: it is kept from then on.
-      moved[#moved + 1] = id
-    else
+    elseif again == '+' or now < hold.deadline + retention_ms then
       break
     end
   end
@@ -37,5 +37,4 @@ for _, hold in ipairs(over) do
   if reference ~= '' then redis.call('ZREM', KEYS[2], reference .. '\0' .. hold.id) end
 end
 if taken > 0 then redis.call('LTRIM', KEYS[1], taken, -1) end
-for _, id in ipairs(moved) do redis.call('RPUSH', KEYS[1], id) end
 return { 'ok', #over, taken == max_holds and 1 or 0 }

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from inventory.v1 import hold_service_pb2 as pb
 
-from inventory_server.domain.model import PlaceRequest
-from inventory_server.operations.hold_batches import HoldBatches
+from inventory_server.domain.model import HoldChange, PlaceRequest
+from inventory_server.operations.hold_batches import HoldBatches, Result
 from inventory_server.operations.holds import HoldFilter, HoldOperations
 from inventory_server.servicers import requests, responses
 from inventory_server.servicers.paging import make_page_token, read_page_size, read_page_token
 from inventory_server.servicers.rpc_call import RpcCall
+
+_BY_REFERENCE = r"\d{1,5}-[a-z2-7]{20}"
+_BY_LEVEL = rf"\d{{1,16}} {_BY_REFERENCE}"
+"""What stands in the page tokens of each list."""
 
 
 class HoldServicer:
@@ -45,8 +52,9 @@ class HoldServicer:
         wanted = HoldFilter(
             requests.read_hold_state(request.state), requests.read_actor(request.actor)
         )
-        query = ("ListHolds", reference, sku, location, *map(str, wanted))
-        after = read_page_token(request.page_token, *query)
+        query = ("ListHolds", reference, sku, location, *map(repr, wanted))
+        form = _BY_REFERENCE if reference else _BY_LEVEL
+        after = read_page_token(request.page_token, *query, form=form)
         count = read_page_size(request.page_size)
         if reference:
             page = await self._holds.list_of_reference(
@@ -99,7 +107,7 @@ class HoldServicer:
         """Places a hold an item."""
         items = requests.read_items(request.items, self._read_place, call)
         response = pb.BatchPlaceHoldsResponse()
-        responses.put_results(response.results, await self._batches.place(items), call)
+        self._answer(response.results, await self._batches.place(items), call)
         return response
 
     async def BatchConfirmHolds(
@@ -110,7 +118,7 @@ class HoldServicer:
             request.items, lambda item: requests.read_confirm(item, self._max_lines), call
         )
         response = pb.BatchConfirmHoldsResponse()
-        responses.put_results(response.results, await self._batches.confirm(items), call)
+        self._answer(response.results, await self._batches.confirm(items), call)
         return response
 
     async def BatchReleaseHolds(
@@ -121,8 +129,13 @@ class HoldServicer:
             request.items, lambda item: requests.read_release(item, self._max_lines), call
         )
         response = pb.BatchReleaseHoldsResponse()
-        responses.put_results(response.results, await self._batches.release(items), call)
+        self._answer(response.results, await self._batches.release(items), call)
         return response
+
+    def _answer(self, messages: Any, results: Sequence[Result], call: RpcCall) -> None:
+        responses.put_results(messages, results, call)
+        replayed = [result for result in results if isinstance(result, HoldChange)]
+        call.replayed = len(replayed) == len(results) and all(r.replayed for r in replayed)
 
     def _read_place(self, request: pb.PlaceHoldRequest) -> PlaceRequest:
         return requests.read_place(request, self._max_lines, self._max_ttl_ms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64Error
+from re import fullmatch
 
 from inventory_server.domain.errors import InvalidRequest
 from inventory_server.domain.fingerprint import fingerprint
@@ -27,8 +28,11 @@ def make_page_token(last: str, *query: str) -> str:
     return _VERSION + urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def read_page_token(token: str, *query: str) -> str:
-    """The entry after which to go on; raises InvalidRequest for another query's token."""
+def read_page_token(token: str, *query: str, form: str = ".+") -> str:
+    """The entry after which to go on; raises InvalidRequest for another query's token.
+
+    `form` is the pattern of such entries: tokens are not signed.
+    """
     if not token:
         return ""
     wrong = InvalidRequest(("page_token", "not a token of this query"))
@@ -40,6 +44,6 @@ def read_page_token(token: str, *query: str) -> str:
     except (NotBase64Error, ValueError) as error:
         raise wrong from error
     bound_to, _, last = text.partition(" ")
-    if not last or bound_to != fingerprint(*query, last):
+    if not fullmatch(form, last) or bound_to != fingerprint(*query, last):
         raise wrong
     return last

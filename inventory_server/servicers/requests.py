@@ -31,6 +31,7 @@ from inventory_server.domain.rules import (
     is_location,
     is_sku,
 )
+from inventory_server.servicers.rpc_call import unquoted
 
 _STATE_NAMES: dict[int, str] = {
     number: name.removeprefix("HOLD_STATE_") if number else ""
@@ -128,7 +129,7 @@ def read_items(messages: Sequence[Any], read: Callable[[Any], Asked], call: Orig
         raise InvalidRequest(("items", sentence))
     items: list[tuple[Asked, Origin] | InventoryError] = []
     for number, message in enumerate(messages):
-        key = message.idempotency_key
+        key = unquoted(message.idempotency_key)
         try:
             if key and not is_key(key):
                 raise InvalidRequest(("idempotency_key", f"an idempotency key is {KEY_FORM}"))

@@ -13,7 +13,7 @@ from inventory_server.domain.limits import (
     MAX_REQUEST_ID_LENGTH,
 )
 from inventory_server.domain.model import Origin
-from inventory_server.domain.rules import KEY_FORM, is_key, is_metadata_text
+from inventory_server.domain.rules import ANONYMOUS, KEY_FORM, is_key, is_metadata_text
 
 KEY_NAMES = ("idempotency-key", "x-idempotency-key")
 _PROCESS = uuid4().hex[:12]
@@ -40,7 +40,8 @@ class RpcCall(Origin):
             if name == "x-request-id":
                 self.request_id = _read_text(name, value, MAX_REQUEST_ID_LENGTH) or self.request_id
             elif name == "x-actor":
-                self.actor = _read_text(name, value, MAX_ACTOR_LENGTH)
+                actor = _read_text(name, value, MAX_ACTOR_LENGTH)
+                self.actor = "" if actor == ANONYMOUS else actor
             elif name in KEY_NAMES and is_mutation:
                 self._take_key(value if isinstance(value, str) else "")
         if is_mutation and not self.key:
@@ -52,14 +53,17 @@ class RpcCall(Origin):
         return self.until(min(self.deadline, asyncio.get_running_loop().time() + timeout_s))
 
     def _take_key(self, value: str) -> None:
-        if len(value) >= 2 and value[0] == value[-1] == '"':
-            # The IETF draft makes the value a structured-field string.
-            value = value[1:-1]
+        value = unquoted(value)
         if not is_key(value):
             raise InvalidRequest(("idempotency-key", f"an idempotency key is {KEY_FORM}"))
         if self.key and self.key != value:
             raise InvalidRequest(("idempotency-key", "two different keys were given"))
         self.key = value
+
+
+def unquoted(key: str) -> str:
+    """The key without its quotes: the IETF draft makes it a structured-field string."""
+    return key[1:-1] if len(key) >= 2 and key[0] == key[-1] == '"' else key
 
 
 def _read_text(name: str, value: str | bytes, longest: int) -> str:

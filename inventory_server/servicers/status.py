@@ -23,6 +23,7 @@ STATUS: dict[type[errors.InventoryError], StatusCode] = {
     errors.HoldEnded: StatusCode.FAILED_PRECONDITION,
     errors.LinesRefused: StatusCode.FAILED_PRECONDITION,
     errors.OnHandMismatch: StatusCode.ABORTED,
+    errors.TooManyParts: StatusCode.FAILED_PRECONDITION,
     errors.LevelBusy: StatusCode.ABORTED,
     errors.StoreUnavailable: StatusCode.UNAVAILABLE,
     errors.OutcomeUnknown: StatusCode.UNAVAILABLE,

@@ -124,10 +124,10 @@ def read_movement_filter(message: stock_pb.ListMovementsRequest) -> MovementFilt
 
 
 def _read_time_ms(field: str, time: Timestamp) -> int:
-    """A time, in ms, rounded down."""
+    """A time, in ms, rounded up: what happens has a whole one, and is before or after."""
     if not 0 <= time.seconds <= _LAST_SECOND or not 0 <= time.nanos < 10**9:
         raise InvalidRequest((field, "not a time from 1970 to 9999"))
-    return time.seconds * 1000 + time.nanos // 1_000_000
+    return time.seconds * 1000 - -time.nanos // 1_000_000
 
 
 def read_chunk(message: stock_pb.ImportStockRequest) -> list[ImportRow]:

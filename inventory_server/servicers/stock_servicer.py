@@ -15,6 +15,9 @@ from inventory_server.servicers import requests, responses, stock_requests
 from inventory_server.servicers.paging import make_page_token, read_page_size, read_page_token
 from inventory_server.servicers.rpc_call import RpcCall
 
+_PLACES = r"\d{1,5}:\d{1,16}(,\d{1,5}:\d{1,16})*"
+"""What stands in the page tokens of ListMovements."""
+
 
 class StockServicer:
     """The RPCs of StockService, by their names in the proto."""
@@ -152,10 +155,10 @@ class StockServicer:
     ) -> pb.ListMovementsResponse:
         """Lists movements, newest first."""
         wanted = stock_requests.read_movement_filter(request)
-        query = ("ListMovements", *map(str, wanted))
+        query = ("ListMovements", *map(repr, wanted))
         page = await self._movements.page(
             wanted,
-            after=read_page_token(request.page_token, *query),
+            after=read_page_token(request.page_token, *query, form=_PLACES),
             count=read_page_size(request.page_size),
             deadline=call.deadline,
         )

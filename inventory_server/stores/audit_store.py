@@ -67,10 +67,13 @@ class AuditStore:
                 return
 
     async def ended(self, partition: int) -> AsyncIterator[list[str]]:
-        """The ids in the list of ended holds, in pages; it may move meanwhile."""
+        """The ids in the list of ended holds, in pages; it may move meanwhile.
+
+        One that was taken again stands there a second time, with a "+" behind it.
+        """
         key, start = self._store.keys.ended(partition), 0
         while found := await self._command("LRANGE", key, start, start + VERIFY_KEYS_A_READ - 1):
-            yield found
+            yield [entry.removesuffix("+") for entry in found]
             start += len(found)
 
     async def kind_of_ended(self, partition: int) -> str:
@@ -93,7 +96,10 @@ class AuditStore:
     async def is_ended(self, hold_id: str) -> bool:
         """Whether the list of ended holds has this one, now."""
         key = self._store.keys.ended(home_of(hold_id))
-        return await self._command("LPOS", key, hold_id, "RANK", -1) is not None
+        for entry in (hold_id, f"{hold_id}+"):
+            if await self._command("LPOS", key, entry, "RANK", -1) is not None:
+                return True
+        return False
 
     async def missing_levels(self, location: str, skus: Sequence[str]) -> list[str]:
         """Those SKUs that have no level at the location."""

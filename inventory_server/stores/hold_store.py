@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from inventory_server.domain.errors import HoldNotFound, StoreUnavailable
-from inventory_server.domain.limits import EXPIRE_HOLDS_A_RUN, EXPIRE_LINES_A_RUN
+from inventory_server.domain.limits import (
+    EXPIRE_HOLDS_A_RUN,
+    EXPIRE_LINES_A_RUN,
+    HOLDS_A_SCRIPT,
+)
 from inventory_server.domain.model import (
     ConfirmRequest,
     Hold,
@@ -139,7 +143,8 @@ class HoldStore:
 
     async def rehold(self, hold_id: str, *, fingerprint: str, origin: Origin) -> HoldChange | Due:
         """Takes the units of an expired hold again, and sells them."""
-        command = self._command("rehold_hold", "ConfirmHold", hold_id, fingerprint, origin, ())
+        own = (self._retention_ms,)
+        command = self._command("rehold_hold", "ConfirmHold", hold_id, fingerprint, origin, own)
         reply = await self._store.mutate(command, origin)
         if reply[0] == "due":
             return due_levels(reply)
@@ -170,6 +175,16 @@ class HoldStore:
             for hold_id, record, state in zip(hold_ids, reply[1::2], reply[2::2], strict=True)
         ]
 
+    async def count_lines(self, hold_ids: Sequence[str], most: int, deadline: float) -> int:
+        """How many lines these holds have together; past `most` it stops counting."""
+        store, total = self._store, 0
+        known = [hold_id for hold_id in hold_ids if is_hold_id(hold_id)]
+        for at in range(0, len(known), HOLDS_A_SCRIPT):
+            keys = [store.keys.hold(hold_id) for hold_id in known[at : at + HOLDS_A_SCRIPT]]
+            reply = await store.read(Command("count_lines", keys, lambda: (most,)), deadline)
+            total += reply[1]
+        return total
+
     async def ids_of_reference(
         self, partition: int, reference: str, after: str, count: int, deadline: float
     ) -> list[str]:
@@ -183,8 +198,10 @@ class HoldStore:
 
     async def ids_of_level(
         self, location: str, sku: str, after: tuple[int, str], count: int, deadline: float
-    ) -> list[tuple[int, str]]:
-        """The level's next open holds, as (deadline_ms, hold_id), soonest first."""
+    ) -> tuple[list[tuple[int, str]], bool]:
+        """The level's next open holds, as (deadline_ms, hold_id), soonest first; and whether
+        these are the last.
+        """
         command, key = self._store.command, self._store.keys.level_due(location, sku)
         time_ms, offset = after[0], 0
         while True:
@@ -194,9 +211,9 @@ class HoldStore:
             )  # fmt: skip
             found = [(int(t), id_) for id_, t in zip(flat[::2], flat[1::2], strict=True)]
             later = [entry for entry in found if entry > after]
-            # Only where more holds than a page end in one millisecond does it go on.
+            # Those of the millisecond that it goes on from come again, and are passed over.
             if later or len(found) < count:
-                return later
+                return later, len(found) < count
             offset += count
 
     async def expire(self, key: str, deadline: float) -> tuple[int, bool]:
@@ -239,8 +256,11 @@ class HoldStore:
         op = store.operation_id(method, origin)
         fixed = (store.now_ms, op, fingerprint, origin.actor, hold_id)
         home = home_of(hold_id)
-        names = (store.keys.hold(hold_id), store.keys.due(home), store.keys.ended(home))
-        keys = names[: _KEYS[script]]
+        keys: list[str] = [store.keys.hold(hold_id)]
+        if script != "rehold_hold":
+            keys.append(store.keys.due(home))
+        if script != "extend_hold":
+            keys.append(store.keys.ended(home))
         return Command(script, keys, lambda: (*fixed, store.guards(), *own))
 
     def _check_id(self, hold_id: str) -> None:
@@ -254,7 +274,3 @@ class HoldStore:
         self._store.see(places)
         cursor = make_cursor(self._store.store_id, epoch, "journal", places)
         return HoldChange(hold, levels, cursor, reply[0] == "replay")
-
-
-_KEYS = {"confirm_hold": 3, "release_hold": 3, "extend_hold": 2, "rehold_hold": 1}
-"""How many of hold, due and ended each verb's script takes."""

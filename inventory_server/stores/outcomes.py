@@ -20,6 +20,7 @@ from inventory_server.domain.errors import (
     OnHandMismatch,
     QuantityExceedsHeld,
     StockLevelNotFound,
+    TooManyParts,
     TotalTooLarge,
 )
 from inventory_server.domain.model import Line, Origin
@@ -95,6 +96,8 @@ def hold_error(
         parts = rest[0].split(" ")
         error, at = _ENDED[parts[0]]
         return error(hold_id, int(parts[at]))
+    if status == "too_many_parts":
+        return TooManyParts(hold_id, rest[0])
     if status == "exceeds_held":
         facts = [
             (n, asked[n - 1].quantity, held) for n, held in zip(*[iter(rest)] * 2, strict=True)

@@ -6,6 +6,7 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from inventory.v1 import hold_service_pb2 as pb
+from inventory.v1 import stock_service_pb2 as stock_pb
 
 from inventory_server.domain.limits import MAX_BATCH_ITEMS, MAX_BATCH_LINES
 from tests.calls import key, level_of, line, place, refused, set_stock
@@ -205,3 +206,35 @@ async def test_a_caller_that_leaves_stops_none_of_its_items(stock, holds, server
     again = await place_all(holds, *items)
     assert outcomes(again) == ["HELD"] * 100
     assert (await level_of(stock)).held == 100
+
+
+async def test_a_batch_of_big_holds_is_refused_before_anything_is_done(stock, holds) -> None:
+    skus = [f"S{n}" for n in range(100)]
+    lines = [stock_pb.SetStockLine(sku=sku, location="online", on_hand=1000) for sku in skus]
+    await stock.SetStock(stock_pb.SetStockRequest(lines=lines, reason=1))
+    ids = [
+        (await place(holds, *[line(sku) for sku in skus])).hold.hold_id
+        for _ in range(MAX_BATCH_LINES // 100 + 1)
+    ]
+    many = pb.BatchConfirmHoldsRequest(items=[confirm_item(hold_id) for hold_id in ids])
+    refusal = await refused(holds.BatchConfirmHolds(many))
+    assert (refusal.reason, refusal.facts["field"]) == ("INVALID_REQUEST", "items")
+    assert (await level_of(stock, "S0")).held == len(ids)
+    del many.items[-1]
+    assert set(outcomes(await holds.BatchConfirmHolds(many))) == {"CONFIRMED"}
+
+
+async def test_the_trailer_says_whether_every_item_was_a_replay(stock, holds) -> None:
+    await set_stock(stock, 10)
+    for keys, replayed in ((("a", "b"), "false"), (("a", "b"), "true"), (("a", "c"), "false")):
+        items = [place_item(key=name) for name in keys]
+        call = holds.BatchPlaceHolds(pb.BatchPlaceHoldsRequest(items=items))
+        await call
+        assert dict(await call.trailing_metadata())["idempotent-replayed"] == replayed
+
+
+async def test_a_key_in_quotes_is_the_key(stock, holds) -> None:
+    await set_stock(stock, 10)
+    single = await place(holds, metadata=key('"k"'))
+    (result,) = (await place_all(holds, place_item(key='"k"'))).results
+    assert result.response == single

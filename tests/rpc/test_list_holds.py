@@ -79,12 +79,37 @@ async def test_a_level_has_its_open_holds_soonest_deadline_first(
     assert [hold.reference for hold in by_actor] == ["order-10"]
 
 
-async def test_many_holds_with_one_deadline_are_seen_once_each(stock, holds, server) -> None:
+@pytest.mark.parametrize("page_size", [3, 50, 100, 1000])
+@pytest.mark.parametrize("deadlines", [1, 7, 250])
+async def test_whatever_their_deadlines_holds_are_seen_once_each_and_in_order(
+    stock, holds, server, page_size, deadlines
+) -> None:
     server.store.now_ms = str(NOW)
     await set_stock(stock, 1000)
-    made = [(await place(holds, ttl_s=60)).hold.hold_id for _ in range(250)]
-    found = await listed(holds, 100, sku="SKU1", location="online")
+    items = [
+        pb.BatchPlaceHoldsItem(request={"lines": [line()], "ttl": {"seconds": 60 + n % deadlines}})
+        for n in range(250)
+    ]
+    placed = await holds.BatchPlaceHolds(pb.BatchPlaceHoldsRequest(items=items))
+    made = [result.response.hold.hold_id for result in placed.results]
+    found = await listed(holds, page_size, sku="SKU1", location="online")
     assert sorted(hold.hold_id for hold in found) == sorted(made)
+    times = [hold.expire_time.ToMilliseconds() for hold in found]
+    assert times == sorted(times)
+
+
+async def test_a_page_of_big_holds_is_short_and_can_be_received(stock, holds, monkeypatch) -> None:
+    monkeypatch.setattr("inventory_server.operations.holds.MAX_PAGE_LINES", 10)
+    monkeypatch.setattr("inventory_server.operations.holds.HOLDS_A_SCRIPT", 2)
+    for n in range(4):
+        await set_stock(stock, 100, f"S{n}")
+    lines = [line(f"S{n}") for n in range(4)]
+    for _ in range(9):
+        await place(holds, *lines, reference="r")
+    for query in ({"reference": "r"}, {"sku": "S1", "location": "online"}):
+        page = await holds.ListHolds(pb.ListHoldsRequest(page_size=1000, **query))
+        assert 3 <= len(page.holds) <= 4
+        assert len(await listed(holds, 1000, **query)) == 9
 
 
 async def test_what_is_past_its_deadline_is_not_open(holds, ids, server) -> None:

@@ -8,6 +8,8 @@ from inventory.v1 import hold_service_pb2 as hold_pb
 from inventory.v1 import movement_pb2
 from inventory.v1 import stock_service_pb2 as pb
 
+from inventory_server.domain.model import MovementFilter
+from inventory_server.servicers.paging import make_page_token
 from tests.calls import COUNT, key, line, place, refused, set_stock
 
 NOW = 1_800_000_000_000
@@ -160,3 +162,41 @@ async def test_what_comes_during_a_walk_does_not_disturb_it(stock, story) -> Non
 async def test_a_wrong_query_is_refused(stock, query, field) -> None:
     refusal = await refused(stock.ListMovements(pb.ListMovementsRequest(**query)))
     assert (refusal.reason, refusal.facts["field"]) == ("INVALID_REQUEST", field)
+
+
+async def test_the_order_holds_over_pages_while_things_change(stock, server) -> None:
+    for n, location in enumerate(("online", "online", "store:DELHI", "online")):
+        server.store.now_ms = str(NOW + n * 1000)
+        await set_stock(stock, n, f"S{n}", location)
+    request = pb.ListMovementsRequest(page_size=1)
+    pages = [await stock.ListMovements(request)]
+    server.store.now_ms = str(NOW + 9000)
+    await set_stock(stock, 9, "LATER", "store:DELHI")
+    while pages[-1].next_page_token:
+        request.page_token = pages[-1].next_page_token
+        pages.append(await stock.ListMovements(request))
+    assert [m.sku for page in pages for m in page.movements] == ["S3", "S2", "S1", "S0"]
+
+
+async def test_an_actor_that_calls_itself_anonymous_is_anonymous(stock) -> None:
+    line_ = pb.SetStockLine(sku="A", location="online", on_hand=1)
+    await stock.SetStock(
+        pb.SetStockRequest(lines=[line_], reason=COUNT), metadata=(("x-actor", "anonymous"),)
+    )
+    assert len(await listed(stock, actor="anonymous")) == 1
+
+
+async def test_a_time_between_two_milliseconds_is_after_the_first(stock, server) -> None:
+    server.store.now_ms = str(NOW)
+    await set_stock(stock, 1)
+    between = Timestamp(seconds=NOW // 1000, nanos=500_000)
+    assert await listed(stock, from_time=between) == []
+    assert len(await listed(stock, to_time=between)) == 1
+
+
+@pytest.mark.parametrize("last", ["x", "3", "3:", "3:4,", "3:4,5", "-1:4", "3:4 "])
+async def test_a_forged_token_is_refused(stock, last) -> None:
+    query = ("ListMovements", *map(repr, MovementFilter()))
+    request = pb.ListMovementsRequest(page_token=make_page_token(last, *query))
+    refusal = await refused(stock.ListMovements(request))
+    assert (refusal.reason, refusal.facts["field"]) == ("INVALID_REQUEST", "page_token")

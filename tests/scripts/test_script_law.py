@@ -390,6 +390,10 @@ class Day:
             "read_holds", lambda: self.holds.read_many(ids, deadline),
             **{"hold...": [keys.hold(hold_id) for hold_id in ids], "hold_id...": ids},
         )  # fmt: skip
+        await self.capture(
+            "count_lines", lambda: self.holds.count_lines(ids, 77, deadline), max_lines=77,
+            **{"hold...": [keys.hold(hold_id) for hold_id in ids]},
+        )  # fmt: skip
         levels = [(HOME, "100"), (AWAY, "100"), (AWAY, "E")]
         named = [key for at in levels for key in (keys.level(*at), keys.level_due(*at))]
         await self.capture(
@@ -504,7 +508,14 @@ CALLS = (
     *("adjust_stock", "adjust_stock: to look", "check_commands"),
     *("confirm_hold", "confirm_hold: a part", "delete_levels", "expire_holds"),
     *("expire_holds: of a level", "extend_hold", "find_open_holds", "import_stock"),
-    *("initialize_partition", "place_hold", "read_due", "read_holds", "read_level_holds"),
+    *(
+        "count_lines",
+        "initialize_partition",
+        "place_hold",
+        "read_due",
+        "read_holds",
+        "read_level_holds",
+    ),
     *("read_levels", "record_sale", "rehold_hold", "release_hold", "release_hold: a part"),
     *("remove_holds", "repair_level", "repair_level: to look", "set_stock", "transfer_stock"),
     *("verify_holds", "verify_levels"),

@@ -58,6 +58,7 @@ EVERY = [
     (lines_of(errors.InsufficientStock, 2), "FAILED_PRECONDITION", "PreconditionFailure"),
     (lines_of(errors.QuantityExceedsHeld, 2), "FAILED_PRECONDITION", "PreconditionFailure"),
     (lines_of(errors.LevelInUse, 2), "FAILED_PRECONDITION", "PreconditionFailure"),
+    (errors.TooManyParts("3-a", 32), "FAILED_PRECONDITION", ""),
     (errors.LevelBusy("A", "online", 20_000), "ABORTED", "RetryInfo"),
     (lines_of(errors.BelowHeld, 2), "FAILED_PRECONDITION", "PreconditionFailure"),
     (lines_of(errors.TotalTooLarge, 2), "FAILED_PRECONDITION", "PreconditionFailure"),

@@ -158,6 +158,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
           "metadata": { "sku": "SKU1", "location": "online",
                         "open_holds": "20000" } }
     """
+    ERROR_REASON_TOO_MANY_PARTS: _ErrorReason.ValueType  # 25
+    """FAILED_PRECONDITION. The hold was confirmed and released in as many parts
+    as can be remembered. End what is left as a whole.
+
+        { "reason": "TOO_MANY_PARTS",
+          "metadata": { "hold_id": "...", "parts": "32" } }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reason of a refusal. It stands, by name and without the prefix
@@ -301,5 +308,12 @@ repaired in one step. Try again when less is going on.
     { "reason": "LEVEL_BUSY",
       "metadata": { "sku": "SKU1", "location": "online",
                     "open_holds": "20000" } }
+"""
+ERROR_REASON_TOO_MANY_PARTS: ErrorReason.ValueType  # 25
+"""FAILED_PRECONDITION. The hold was confirmed and released in as many parts
+as can be remembered. End what is left as a whole.
+
+    { "reason": "TOO_MANY_PARTS",
+      "metadata": { "hold_id": "...", "parts": "32" } }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -143,14 +143,15 @@ class HoldServiceServicer:
 
         Confirming again with the same content is a success with the same answer.
 
-        With `rehold_if_expired`, the units of a whole hold that expired are
-        taken again, by PlaceHold's rule, and sold in the same step: for a
-        payment that came late. If they are not all there, HOLD_EXPIRED says what
-        is short.
+        With `rehold_if_expired`, all units of a hold that expired are taken
+        again, by PlaceHold's rule, and sold in the same step: for a payment that
+        came late, within the retention time. If they are not all there,
+        HOLD_EXPIRED says what is short. Units that were released before stay
+        released.
 
         Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
         HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
-        QUANTITY_EXCEEDS_HELD, INSUFFICIENT_STOCK (after a forced count; the hold
+        QUANTITY_EXCEEDS_HELD, TOO_MANY_PARTS, INSUFFICIENT_STOCK (after a forced count; the hold
         stays HELD), STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -165,7 +166,8 @@ class HoldServiceServicer:
 
         Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
         HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
-        QUANTITY_EXCEEDS_HELD, STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
+        QUANTITY_EXCEEDS_HELD, TOO_MANY_PARTS, STORE_UNAVAILABLE,
+        OUTCOME_UNKNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -189,7 +191,9 @@ class HoldServiceServicer:
         At most 500 items and 1,000 lines. Results stand in the order of the
         items; an item that is refused has an error and disturbs no other. An
         item's key is of the same kind as PlaceHold's `idempotency-key`; an item
-        without one is repeated safely under the call's own key.
+        without one is repeated safely under the call's own key, at the same
+        place of the same batch. The trailer `idempotent-replayed` is true where
+        every item was a replay.
 
         Errors: INVALID_REQUEST (of the batch as a whole). All others stand in
         the results.
@@ -200,7 +204,8 @@ class HoldServiceServicer:
 
     def BatchConfirmHolds(self, request, context):
         """Confirms many holds: each as ConfirmHold would, each on its own. Limits,
-        order, keys and errors are those of BatchPlaceHolds.
+        order, keys and errors are those of BatchPlaceHolds; the lines are those
+        of the holds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -208,7 +213,8 @@ class HoldServiceServicer:
 
     def BatchReleaseHolds(self, request, context):
         """Releases many holds: each as ReleaseHold would, each on its own. Limits,
-        order, keys and errors are those of BatchPlaceHolds.
+        order, keys and errors are those of BatchPlaceHolds; the lines are those
+        of the holds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

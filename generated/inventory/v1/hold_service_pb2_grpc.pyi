@@ -75,14 +75,15 @@ class HoldServiceStub:
 
     Confirming again with the same content is a success with the same answer.
 
-    With `rehold_if_expired`, the units of a whole hold that expired are
-    taken again, by PlaceHold's rule, and sold in the same step: for a
-    payment that came late. If they are not all there, HOLD_EXPIRED says what
-    is short.
+    With `rehold_if_expired`, all units of a hold that expired are taken
+    again, by PlaceHold's rule, and sold in the same step: for a payment that
+    came late, within the retention time. If they are not all there,
+    HOLD_EXPIRED says what is short. Units that were released before stay
+    released.
 
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
     HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
-    QUANTITY_EXCEEDS_HELD, INSUFFICIENT_STOCK (after a forced count; the hold
+    QUANTITY_EXCEEDS_HELD, TOO_MANY_PARTS, INSUFFICIENT_STOCK (after a forced count; the hold
     stays HELD), STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
     """
     ReleaseHold: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.ReleaseHoldRequest, _hold_service_pb2.ReleaseHoldResponse]
@@ -93,7 +94,8 @@ class HoldServiceStub:
 
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
     HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
-    QUANTITY_EXCEEDS_HELD, STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
+    QUANTITY_EXCEEDS_HELD, TOO_MANY_PARTS, STORE_UNAVAILABLE,
+    OUTCOME_UNKNOWN.
     """
     ExtendHold: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.ExtendHoldRequest, _hold_service_pb2.ExtendHoldResponse]
     """Sets the deadline to now + ttl; never earlier than it was, never later
@@ -109,18 +111,22 @@ class HoldServiceStub:
     At most 500 items and 1,000 lines. Results stand in the order of the
     items; an item that is refused has an error and disturbs no other. An
     item's key is of the same kind as PlaceHold's `idempotency-key`; an item
-    without one is repeated safely under the call's own key.
+    without one is repeated safely under the call's own key, at the same
+    place of the same batch. The trailer `idempotent-replayed` is true where
+    every item was a replay.
 
     Errors: INVALID_REQUEST (of the batch as a whole). All others stand in
     the results.
     """
     BatchConfirmHolds: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.BatchConfirmHoldsRequest, _hold_service_pb2.BatchConfirmHoldsResponse]
     """Confirms many holds: each as ConfirmHold would, each on its own. Limits,
-    order, keys and errors are those of BatchPlaceHolds.
+    order, keys and errors are those of BatchPlaceHolds; the lines are those
+    of the holds.
     """
     BatchReleaseHolds: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.BatchReleaseHoldsRequest, _hold_service_pb2.BatchReleaseHoldsResponse]
     """Releases many holds: each as ReleaseHold would, each on its own. Limits,
-    order, keys and errors are those of BatchPlaceHolds.
+    order, keys and errors are those of BatchPlaceHolds; the lines are those
+    of the holds.
     """
 
 @_typing.type_check_only
@@ -170,14 +176,15 @@ class HoldServiceAsyncStub(HoldServiceStub):
 
     Confirming again with the same content is a success with the same answer.
 
-    With `rehold_if_expired`, the units of a whole hold that expired are
-    taken again, by PlaceHold's rule, and sold in the same step: for a
-    payment that came late. If they are not all there, HOLD_EXPIRED says what
-    is short.
+    With `rehold_if_expired`, all units of a hold that expired are taken
+    again, by PlaceHold's rule, and sold in the same step: for a payment that
+    came late, within the retention time. If they are not all there,
+    HOLD_EXPIRED says what is short. Units that were released before stay
+    released.
 
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
     HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
-    QUANTITY_EXCEEDS_HELD, INSUFFICIENT_STOCK (after a forced count; the hold
+    QUANTITY_EXCEEDS_HELD, TOO_MANY_PARTS, INSUFFICIENT_STOCK (after a forced count; the hold
     stays HELD), STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
     """
     ReleaseHold: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.ReleaseHoldRequest, _hold_service_pb2.ReleaseHoldResponse]  # type: ignore[assignment]
@@ -188,7 +195,8 @@ class HoldServiceAsyncStub(HoldServiceStub):
 
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
     HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
-    QUANTITY_EXCEEDS_HELD, STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
+    QUANTITY_EXCEEDS_HELD, TOO_MANY_PARTS, STORE_UNAVAILABLE,
+    OUTCOME_UNKNOWN.
     """
     ExtendHold: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.ExtendHoldRequest, _hold_service_pb2.ExtendHoldResponse]  # type: ignore[assignment]
     """Sets the deadline to now + ttl; never earlier than it was, never later
@@ -204,18 +212,22 @@ class HoldServiceAsyncStub(HoldServiceStub):
     At most 500 items and 1,000 lines. Results stand in the order of the
     items; an item that is refused has an error and disturbs no other. An
     item's key is of the same kind as PlaceHold's `idempotency-key`; an item
-    without one is repeated safely under the call's own key.
+    without one is repeated safely under the call's own key, at the same
+    place of the same batch. The trailer `idempotent-replayed` is true where
+    every item was a replay.
 
     Errors: INVALID_REQUEST (of the batch as a whole). All others stand in
     the results.
     """
     BatchConfirmHolds: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.BatchConfirmHoldsRequest, _hold_service_pb2.BatchConfirmHoldsResponse]  # type: ignore[assignment]
     """Confirms many holds: each as ConfirmHold would, each on its own. Limits,
-    order, keys and errors are those of BatchPlaceHolds.
+    order, keys and errors are those of BatchPlaceHolds; the lines are those
+    of the holds.
     """
     BatchReleaseHolds: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.BatchReleaseHoldsRequest, _hold_service_pb2.BatchReleaseHoldsResponse]  # type: ignore[assignment]
     """Releases many holds: each as ReleaseHold would, each on its own. Limits,
-    order, keys and errors are those of BatchPlaceHolds.
+    order, keys and errors are those of BatchPlaceHolds; the lines are those
+    of the holds.
     """
 
 class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -286,14 +298,15 @@ class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Confirming again with the same content is a success with the same answer.
 
-        With `rehold_if_expired`, the units of a whole hold that expired are
-        taken again, by PlaceHold's rule, and sold in the same step: for a
-        payment that came late. If they are not all there, HOLD_EXPIRED says what
-        is short.
+        With `rehold_if_expired`, all units of a hold that expired are taken
+        again, by PlaceHold's rule, and sold in the same step: for a payment that
+        came late, within the retention time. If they are not all there,
+        HOLD_EXPIRED says what is short. Units that were released before stay
+        released.
 
         Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
         HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
-        QUANTITY_EXCEEDS_HELD, INSUFFICIENT_STOCK (after a forced count; the hold
+        QUANTITY_EXCEEDS_HELD, TOO_MANY_PARTS, INSUFFICIENT_STOCK (after a forced count; the hold
         stays HELD), STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
         """
 
@@ -310,7 +323,8 @@ class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
         HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
-        QUANTITY_EXCEEDS_HELD, STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
+        QUANTITY_EXCEEDS_HELD, TOO_MANY_PARTS, STORE_UNAVAILABLE,
+        OUTCOME_UNKNOWN.
         """
 
     @_abc_1.abstractmethod
@@ -338,7 +352,9 @@ class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
         At most 500 items and 1,000 lines. Results stand in the order of the
         items; an item that is refused has an error and disturbs no other. An
         item's key is of the same kind as PlaceHold's `idempotency-key`; an item
-        without one is repeated safely under the call's own key.
+        without one is repeated safely under the call's own key, at the same
+        place of the same batch. The trailer `idempotent-replayed` is true where
+        every item was a replay.
 
         Errors: INVALID_REQUEST (of the batch as a whole). All others stand in
         the results.
@@ -351,7 +367,8 @@ class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_hold_service_pb2.BatchConfirmHoldsResponse, _abc.Awaitable[_hold_service_pb2.BatchConfirmHoldsResponse]]:
         """Confirms many holds: each as ConfirmHold would, each on its own. Limits,
-        order, keys and errors are those of BatchPlaceHolds.
+        order, keys and errors are those of BatchPlaceHolds; the lines are those
+        of the holds.
         """
 
     @_abc_1.abstractmethod
@@ -361,7 +378,8 @@ class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_hold_service_pb2.BatchReleaseHoldsResponse, _abc.Awaitable[_hold_service_pb2.BatchReleaseHoldsResponse]]:
         """Releases many holds: each as ReleaseHold would, each on its own. Limits,
-        order, keys and errors are those of BatchPlaceHolds.
+        order, keys and errors are those of BatchPlaceHolds; the lines are those
+        of the holds.
         """
 
 def add_HoldServiceServicer_to_server(servicer: HoldServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

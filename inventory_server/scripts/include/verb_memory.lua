@@ -2,7 +2,9 @@
 -- ";" between. An outcome is "at_ms epoch n:seq,... levels", and "|state"
 -- behind it where the verb did not end the hold.
 
--- At most this many later verbs are remembered a hold; the oldest goes first.
+-- So many later verbs are remembered a hold. The oldest EXTEND is forgotten
+-- first; done again it does no harm. Parts that were sold or given back are
+-- never forgotten: no more of them are taken than can be remembered.
 -- Of an op and a fingerprint so many characters are kept: they are compared
 -- within one hold only.
 local MAX_VERBS, OP_KEPT, FINGERPRINT_KEPT = 32, 10, 8
@@ -12,13 +14,14 @@ local function find_verb(hold, op)
   op = string.sub(op, 1, OP_KEPT)
   local from = find(hold.verbs, ' ' .. op .. ' ', 1, true)
   if not from then return nil end
-  local verb = match(string.sub(hold.verbs, 1, from - 1), '([%u_]+)$')
+  local verb = match(string.sub(hold.verbs, math.max(1, from - 16), from - 1), '([%u_]+)$')
   local fingerprint, outcome, state = match(hold.verbs, '^(%S+) ([^;|]*)|?([^;]*)', from + #op + 2)
   return { verb = verb, fingerprint = fingerprint, outcome = outcome, state = state }
 end
 
 local function last_verb(hold)
-  local entry = match(hold.verbs, '[^;]*$')
+  -- Anchored: from the end of a long text a pattern is looked for at every place.
+  local entry = match(hold.verbs, '^.*;(.*)$') or hold.verbs
   local verb, fingerprint, outcome, state = match(entry, '^(%S+) %S+ (%S+) ([^|]*)|?(.*)$')
   return verb and { verb = verb, fingerprint = fingerprint, outcome = outcome, state = state }
 end
@@ -57,6 +60,12 @@ local function answer_without_change(hold, again, op, fingerprint, now)
   end
 end
 
+-- Whether another part of the hold may be sold or given back.
+local function has_room_for_a_part(hold)
+  local _, parts = string.gsub(hold.verbs, '_SOME ', '')
+  return parts < MAX_VERBS
+end
+
 -- Closes the partitions, remembers the verb and its outcome in the hold, so
 -- that its key is answered again, and writes the hold. Answers the outcome.
 local function remember_verb(hold, verb, fingerprint, by, opened, levels)
@@ -66,7 +75,10 @@ local function remember_verb(hold, verb, fingerprint, by, opened, levels)
   if match(hold.state, '^HELD') then entry = entry .. '|' .. hold.state end
   if hold.verbs ~= '' then
     local _, count = string.gsub(hold.verbs, ';', ';')
-    if count + 1 >= MAX_VERBS then hold.verbs = match(hold.verbs, ';(.*)$') end
+    if count + 1 >= MAX_VERBS then
+      local without = string.gsub(';' .. hold.verbs, ';EXTEND [^;]*', '', 1)
+      hold.verbs = string.sub(without, 2)
+    end
     entry = hold.verbs .. ';' .. entry
   end
   hold.verbs = entry
