@@ -25,22 +25,28 @@ def verify(
         ),
     ] = "",
     port: Annotated[
-        int, typer.Option(envvar="INVENTORY_PORT", help="The server's port on this machine.")
+        int,
+        typer.Option(
+            envvar="INVENTORY_PORT", min=1, max=65535, help="The server's port on this machine."
+        ),
     ] = 8061,
-    timeout_s: Annotated[float, typer.Option(help="Longest wait.")] = 3600.0,
+    timeout_s: Annotated[float, typer.Option(min=0.001, help="Longest wait.")] = 3600.0,
 ) -> None:
-    """Check the store against itself; exit status 1 if something is wrong.
+    """Check the store against itself; exit status 1 if something is wrong, 2 if it
+    could not be found out.
 
     Every level, hold, index and journal entry is looked at, while the server
     goes on serving. What still moved after three tries is unsettled, not wrong.
     """
     server = server or f"127.0.0.1:{port}"
     found: list[pb.Discrepancy] = []
-    summary = pb.VerifySummary()
+    summary, failure = pb.VerifySummary(), ""
     columns = (TextColumn("Checking"), BarColumn(), MofNCompleteColumn(), TextColumn("keys"))
     with (
         grpc.insecure_channel(server) as channel,
-        Progress(*columns, console=Console(stderr=True), transient=True) as progress,
+        Progress(
+            *columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+        ) as progress,
     ):
         task = progress.add_task("Checking", total=None)
         try:
@@ -55,15 +61,20 @@ def verify(
                 else:
                     summary = part.summary
         except grpc.RpcError as error:
-            why = error.details() or error.code().name
-            typer.echo(f"inventory-server: {server}: {why}", err=True)
-            raise typer.Exit(2) from error
-    _print(found, summary)
+            failure = error.details() or error.code().name
+    _print(found)
+    if failure:
+        typer.echo(f"inventory-server: {server}: {failure}", err=True)
+        raise typer.Exit(2)
+    typer.echo(
+        f"{summary.levels} levels, {summary.holds} holds, {summary.movements} movements:"
+        f" {summary.discrepancies or 'no'} discrepancies, {summary.unsettled} unsettled"
+    )
     if summary.discrepancies:
         raise typer.Exit(1)
 
 
-def _print(found: list[pb.Discrepancy], summary: pb.VerifySummary) -> None:
+def _print(found: list[pb.Discrepancy]) -> None:
     if found:
         table = Table("what", "location", "sku", "hold", "found", box=None)
         for entry in found:
@@ -73,7 +84,3 @@ def _print(found: list[pb.Discrepancy], summary: pb.VerifySummary) -> None:
         # A pipe has no width: nothing is cut there.
         width = None if sys.stdout.isatty() else 1_000
         Console(width=width, highlight=False, markup=False).print(table)
-    typer.echo(
-        f"{summary.levels} levels, {summary.holds} holds, {summary.movements} movements:"
-        f" {summary.discrepancies or 'no'} discrepancies, {summary.unsettled} unsettled"
-    )

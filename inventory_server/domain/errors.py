@@ -236,8 +236,7 @@ class LevelBusy(InventoryError):
     def __init__(self, sku: str, location: str, open_holds: int) -> None:
         facts = {"sku": sku, "location": location, "open_holds": str(open_holds)}
         super().__init__(
-            f"{location}/{sku} keeps changing, or has too many open holds to be repaired in one"
-            f" step ({open_holds})",
+            f"{location}/{sku} has too many open holds to be repaired in one step: {open_holds}",
             facts,
         )
 

@@ -67,6 +67,8 @@ MAX_SWEEP_LAG_MS: Final = 30_000
 # Audit
 VERIFY_HOLDS_A_SCRIPT: Final = 1000
 """Open holds that one script of a check looks at; a level with more is read in pages."""
+WIDE_HOLDS_A_SCRIPT: Final = 25
+"""The same where all lines of the holds are looked at."""
 VERIFY_KEYS_A_READ: Final = 500
 VERIFY_TRIES: Final = 3
 MAX_REPAIR_HOLDS: Final = 10_000

@@ -64,10 +64,15 @@ class AuditOperations:
 
     async def _parts(self, audit: KeyAudit) -> AsyncIterator[tuple[int, int, Sequence[Finding]]]:
         """Keys and movements that were looked at, and what is wrong with them."""
+        yield 0, 0, await audit.verify_metas()
         async for page in self._store.keys():
             yield len(page), 0, await audit.verify(page)
         journals = JournalAudit(self._store, self._movements)
         for partition in range(self._store.partitions):
             if await self._store.has_journal(partition):
-                async for count, findings in journals.verify(partition):
-                    yield 0, count, findings
+                try:
+                    async for count, findings in journals.verify(partition):
+                        yield 0, count, findings
+                except (KeyError, ValueError) as error:
+                    message = f"partition {partition}: an entry cannot be read: {error!r}"
+                    yield 0, 0, [Finding("JOURNAL", message)]

@@ -7,12 +7,27 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from inventory_server.domain.audit import Finding
-from inventory_server.domain.limits import VERIFY_KEYS_A_READ, VERIFY_TRIES
+from inventory_server.domain.limits import VERIFY_KEYS_A_READ
 from inventory_server.domain.model import Level, Movement
 from inventory_server.stores.audit_store import AuditStore
 from inventory_server.stores.movement_store import MovementStore
 
 Place = tuple[str, str]
+_OPEN: Final = {
+    False: "the journal has a level that is not there",
+    True: "the level is ahead of its journal",
+}
+
+
+class _Walk:
+    """A walk through a partition's journal."""
+
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
+        self.seq = 0
+        self.open: dict[Place, int] = {}
+        """Levels that the journal has yet to tell of: their versions, 0 where they had gone."""
+        self.told: set[Place] = set()
 
 
 class JournalAudit:
@@ -30,47 +45,63 @@ class JournalAudit:
 
     async def verify(self, partition: int) -> AsyncIterator[tuple[int, list[Finding]]]:
         """What is wrong, page by page: (movements looked at, findings)."""
-        end, seq = await self._store.seq(partition), 0
-        missing: set[Place] = set()
-        while seq < end:
-            page = await self._page(partition, seq)
-            findings = _gaps(partition, seq, page)
-            if not page:
-                message = f"the journal ends at {seq}, the partition is at {end}"
-                findings.append(Finding("JOURNAL", f"partition {partition}: {message}"))
-                end = seq
-            else:
-                seq = page[-1].seq
-                findings += await self._compare(page, missing)
-            yield len(page), findings
-        yield 0, await self._missing(partition, seq, missing)
-
-    async def _compare(self, page: list[Movement], missing: set[Place]) -> list[Finding]:
-        last: dict[Place, Movement] = {}
-        for movement in page:
-            place = (movement.location, movement.sku)
-            if movement.kind == "DELETE":
-                missing.discard(place)
-                last.pop(place, None)
-            elif movement.level is not None:
-                last[place] = movement
-        stored, gone = await self._store.levels(list(last))
-        missing.update(gone)
-        found = [_difference(last[level.location, level.sku], level) for level in stored]
-        return [finding for finding in found if finding is not None]
-
-    async def _missing(self, partition: int, seq: int, missing: set[Place]) -> list[Finding]:
-        """Levels that have entries and are not there, and were not deleted since."""
-        for _ in range(VERIFY_TRIES):
-            if not missing or not (page := await self._page(partition, seq)):
-                break
-            seq = page[-1].seq
-            for movement in page:
-                missing.discard((movement.location, movement.sku))
-        return [
-            Finding("JOURNAL", "the journal has a level that is not there", sku, location)
-            for location, sku in sorted(missing)
+        walk = _Walk(partition)
+        end = await self._store.seq(partition)
+        async for part in self._walk(walk, end):
+            yield part
+        # A level that has gone, or is ahead, is told of later on in the journal: before the
+        # place that the partition has come to after all of them have been looked at again.
+        stored, gone = await self._store.levels(list(walk.open))
+        walk.open = {(level.location, level.sku): level.version for level in stored}
+        walk.open.update(dict.fromkeys(gone, 0))
+        async for part in self._walk(walk, await self._store.seq(partition), looks=False):
+            yield part
+        findings = [
+            Finding("JOURNAL", _OPEN[version > 0], sku, location)
+            for (location, sku), version in sorted(walk.open.items())
         ]
+        last = await self._store.last_seq(partition)
+        seq = await self._store.seq(partition)
+        if last > seq:
+            message = f"the partition is at {seq}, its journal already at {last}"
+            findings.append(Finding("JOURNAL", f"partition {partition}: {message}"))
+        yield 0, findings
+
+    async def _walk(
+        self, walk: _Walk, end: int, *, looks: bool = True
+    ) -> AsyncIterator[tuple[int, list[Finding]]]:
+        while walk.seq < end:
+            page = await self._page(walk.partition, walk.seq)
+            if not page:
+                message = f"the journal ends at {walk.seq}, the partition is at {end}"
+                yield 0, [Finding("JOURNAL", f"partition {walk.partition}: {message}")]
+                walk.seq = end
+                return
+            findings = _gaps(walk.partition, walk.seq, page)
+            walk.seq = page[-1].seq
+            last = _last_of(page, walk.open)
+            if looks:
+                findings += await self._compare(last, walk)
+            else:
+                _settle(last, walk.open)
+            yield len(page), findings
+
+    async def _compare(self, last: dict[Place, Movement], walk: _Walk) -> list[Finding]:
+        findings = []
+        stored, gone = await self._store.levels(list(last))
+        walk.open.update(dict.fromkeys(gone, 0))
+        for level in stored:
+            place = (level.location, level.sku)
+            said = last[place].level
+            if said is not None and level.version > said.version:
+                walk.open[place] = level.version
+                continue
+            walk.open.pop(place, None)
+            finding = _difference(last[place], level)
+            if finding is not None and place not in walk.told:
+                walk.told.add(place)
+                findings.append(finding)
+        return findings
 
     async def _page(self, partition: int, seq: int) -> list[Movement]:
         deadline = asyncio.get_running_loop().time() + self.TIMEOUT_S
@@ -88,9 +119,29 @@ def _gaps(partition: int, seq: int, page: list[Movement]) -> list[Finding]:
     return findings
 
 
+def _last_of(page: list[Movement], open_places: dict[Place, int]) -> dict[Place, Movement]:
+    """The last movement of each level of a page, those that were deleted in it left out."""
+    last: dict[Place, Movement] = {}
+    for movement in page:
+        place = (movement.location, movement.sku)
+        if movement.kind == "DELETE":
+            open_places.pop(place, None)
+            last.pop(place, None)
+        elif movement.level is not None and movement.sku:
+            last[place] = movement
+    return last
+
+
+def _settle(last: dict[Place, Movement], open_places: dict[Place, int]) -> None:
+    for place, movement in last.items():
+        level = movement.level
+        if level is not None and level.version >= open_places.get(place, level.version + 1):
+            del open_places[place]
+
+
 def _difference(movement: Movement, level: Level) -> Finding | None:
     said = movement.level
-    if said is None or level.version > said.version or level == said:
+    if said is None or level == said:
         return None
     what = "is behind its journal" if level.version < said.version else "is not what it says"
     message = f"the level {what} at seq {movement.seq}: {_text(level)}, not {_text(said)}"

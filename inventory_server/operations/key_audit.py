@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Awaitable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Final, TypeVar
 
 from inventory_server.domain.audit import Finding
 from inventory_server.operations.level_sum import LevelSum
 from inventory_server.stores.audit_store import AuditStore
 from inventory_server.stores.keys import is_hold_id, partition_of
 from inventory_server.stores.script_errors import ScriptError
+
+T = TypeVar("T")
 
 _KEY = re.compile(
     r"inv:\{(?P<n>\d+)\}:(?:"
@@ -41,9 +44,10 @@ class KeyAudit:
     async def prepare(self) -> None:
         """Reads the lists of ended holds, which cannot be asked for one entry cheaply."""
         for partition in range(self._store.partitions):
-            if await self._store.kind_of_ended(partition) == "list":
+            # One that is no list is told of when its key is looked at.
+            with suppress(ScriptError):
                 async for page in self._store.ended(partition):
-                    self._ended.update(page)
+                    self._ended.update(filter(is_hold_id, page))
 
     async def verify(self, keys: Sequence[str]) -> list[Finding]:
         """What is wrong with what these keys hold."""
@@ -63,15 +67,48 @@ class KeyAudit:
                 levels += [(match["location"], sku) for sku in gone]
             elif name := match["of_location"] or match["of_partition"]:
                 findings += await self._verify_index(key, name, match["place"], int(match["n"]))
+            elif await self._store.kind_of(key) not in ("string", "none"):
+                findings.append(Finding("DAMAGED", f"{key} is no idempotency record"))
         self.levels += len(levels)
-        findings += await _readable(self._verify_levels(levels))
+        findings += await self._each(levels, self._verify_levels, _name_of_level)
         for home, hold_ids in holds.items():
             self.holds += len(hold_ids)
-            findings += await _readable(self._verify_holds(home, hold_ids))
+
+            async def verify(part: Sequence[str], home: int = home) -> list[Finding]:
+                return await self._verify_holds(home, part)
+
+            findings += await self._each(hold_ids, verify, _name_of_hold)
+        return findings
+
+    async def verify_metas(self) -> list[Finding]:
+        """Partitions whose meta is not that of this store."""
+        return [
+            Finding("DAMAGED", f"partition {n} has no meta of this store: {meta}")
+            for n, meta in enumerate(await self._store.metas())
+            if not self._store.is_own_meta(meta)
+        ]
+
+    async def _each(
+        self,
+        things: Sequence[T],
+        verify: Callable[[Sequence[T]], Awaitable[list[Finding]]],
+        name: Callable[[T], Finding],
+    ) -> list[Finding]:
+        """What is wrong with these; where something cannot be read, one after another."""
+        try:
+            return await verify(things) if things else []
+        except ScriptError as error:
+            if len(things) == 1:
+                return [name(things[0])._replace(message=_plain(error))]
+        findings = []
+        for thing in things:
+            findings += await self._each([thing], verify, name)
         return findings
 
     def _is_at_home(self, match: re.Match[str]) -> bool:
         number, partitions = int(match["n"]), self._store.partitions
+        if match["n"] != str(number) or number >= partitions:
+            return False
         if match["hold"]:
             hold_id = match["hold"]
             return bool(is_hold_id(hold_id)) and hold_id.partition("-")[0] == match["n"]
@@ -112,7 +149,8 @@ class KeyAudit:
             async for skus in self._store.members(key, kind):
                 gone = await self._store.missing_levels(place, skus)
                 findings += await self._verify_levels([(place, sku) for sku in gone])
-            if name == "skus" and kind == "zset" and not await self._store.has_location(place):
+            has_location = await self._store.has_location(place)
+            if name == "skus" and kind == "zset" and not has_location:
                 findings.append(Finding("INDEX", "locations lacks the location", location=place))
         elif name in ("due", "refs"):
             async for members in self._store.members(key, kind):
@@ -123,9 +161,20 @@ class KeyAudit:
         return findings
 
     async def _verify_members(self, n: int, name: str, members: Sequence[str]) -> list[Finding]:
-        """Entries for holds that are not there, and still stand in the index."""
-        ids = {member.rpartition("\0")[2]: member for member in members}
+        """Entries for holds that are not there or not theirs, and still stand in the index."""
+        ids: dict[str, str] = {}
         findings = []
+        for member in members:
+            hold_id = member.rpartition("\0")[2]
+            if is_hold_id(hold_id) and hold_id.startswith(f"{n}-"):
+                ids[hold_id] = member
+            else:
+                findings.append(Finding("INDEX", f"{name} of partition {n} names {member!r}"))
+        if name == "refs":
+            for hold_id, reference in (await self._store.references(list(ids))).items():
+                if ids[hold_id] != f"{reference}\0{hold_id}":
+                    message = f"refs names the hold under {ids[hold_id].rpartition(chr(0))[0]!r}"
+                    findings.append(Finding("INDEX", message, hold_id=hold_id))
         for hold_id in await self._store.missing_holds(list(ids)):
             if await self._store.is_indexed(n, name, ids[hold_id]):
                 message = f"{name} names a hold that is not there"
@@ -133,9 +182,16 @@ class KeyAudit:
         return findings
 
 
-async def _readable(work: Awaitable[list[Finding]]) -> list[Finding]:
-    """What a check finds; or that a key in its way is of another type."""
-    try:
-        return await work
-    except ScriptError as error:
-        return [Finding("DAMAGED", str(error))]
+def _name_of_level(place: tuple[str, str]) -> Finding:
+    return Finding("DAMAGED", "", place[1], place[0])
+
+
+def _name_of_hold(hold_id: str) -> Finding:
+    return Finding("DAMAGED", "", hold_id=hold_id)
+
+
+def _plain(error: ScriptError) -> str:
+    """What an operator can use of what Redis says."""
+    text = str(error).partition(" script:")[0].partition(":")[2] or str(error)
+    is_type = "WRONGTYPE" in str(error)
+    return "one of its keys is of another type" if is_type else f"it cannot be read: {text}"

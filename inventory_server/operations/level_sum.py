@@ -9,12 +9,12 @@ stream of changes.
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from inventory_server.domain.audit import Finding
+from inventory_server.domain.audit import Finding, LevelHold
 from inventory_server.domain.limits import (
-    MOVEMENTS_A_READ,
     VERIFY_HOLDS_A_SCRIPT,
+    VERIFY_KEYS_A_READ,
     VERIFY_TRIES,
 )
 from inventory_server.stores.audit_store import AuditStore
@@ -33,6 +33,9 @@ class _Walk(NamedTuple):
 
 class LevelSum:
     """Compares a level's held with the sum of its open holds, in pages."""
+
+    MOST_HOLDS: Final = 5_000_000
+    """Where the end is never reached, the rest is told by the journal, or is unsettled."""
 
     def __init__(self, store: AuditStore, movements: MovementStore) -> None:
         self._store = store
@@ -58,21 +61,19 @@ class LevelSum:
 
     async def _read(self, location: str, sku: str) -> _Walk:
         holds: dict[str, tuple[int | None, int]] = {}
-        from_ms, offset, start = 0, 0, -1
+        last: LevelHold | None = None
+        start = -1
         while True:
             seq, held, page = await self._store.level_holds(
-                location, sku, from_ms, offset, VERIFY_HOLDS_A_SCRIPT
+                location, sku, last, VERIFY_HOLDS_A_SCRIPT
             )
             start = seq if start < 0 else start
-            if not page:
-                return _Walk(holds, start, seq, held)
             for hold in page:
                 holds[hold.hold_id] = (hold.units, seq)
-            last_ms = page[-1].deadline_ms
-            # Those of the last millisecond are passed over: more may end in it.
-            same = sum(hold.deadline_ms == last_ms for hold in page)
-            offset = offset + same if last_ms == from_ms else same
-            from_ms = last_ms
+            # Who comes behind the last page while it is read stands in the journal.
+            if len(page) < VERIFY_HOLDS_A_SCRIPT or len(holds) > self.MOST_HOLDS:
+                return _Walk(holds, start, seq, held)
+            last = page[-1]
 
     async def _correct(self, walk: _Walk, location: str, sku: str) -> bool:
         """Brings the units to the walk's end; answers whether the level moved meanwhile."""
@@ -81,7 +82,7 @@ class LevelSum:
         new: dict[str, int] = {}
         while seq < walk.end:
             deadline = loop.time() + self._store.TIMEOUT_S
-            entries = await self._movements.after(partition, seq, MOVEMENTS_A_READ, deadline)
+            entries = await self._movements.after(partition, seq, VERIFY_KEYS_A_READ, deadline)
             if not entries:
                 break
             for entry in entries:

@@ -48,10 +48,8 @@ if #ids > max_holds then return { 'level_busy', #ids } end
 -- What each hold says; "home" is where its own partition has it indexed.
 local sum, missing, foreign, home = 0, {}, {}, {}
 for _, id in ipairs(ids) do
-  local hold, units = find_hold(id), 0
-  for _, part in ipairs(hold and hold.word == 'HELD' and parse_lines(hold) or {}) do
-    if part.location == line.location and part.sku == line.sku then units = part.held end
-  end
+  local hold = home_of(id) and find_hold(id)
+  local units = hold and units_of(hold, line.location, line.sku) or 0
   if units > 0 then
     local due = partition_key(hold.home, 'due')
     local score = tonumber(redis.call('ZSCORE', due, id) or nil)

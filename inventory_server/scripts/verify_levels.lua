@@ -23,9 +23,9 @@ local function held_of(id, score, location, sku)
   if not hold then return nil, 'a hold that is not there' end
   if hold.word ~= 'HELD' then return nil, 'a hold that is ' .. hold.word end
   if hold.deadline ~= score then return nil, 'another deadline than the hold has' end
-  for _, line in ipairs(parse_lines(hold)) do
-    if line.location == location and line.sku == sku then return line.held end
-  end
+  local is_whole, units = pcall(units_of, hold, location, sku)
+  if not is_whole then return nil, 'a hold that cannot be read' end
+  if units then return units end
   return nil, 'a hold without such a line'
 end
 

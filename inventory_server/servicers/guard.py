@@ -133,6 +133,8 @@ class Guard:
         async def answer(requests: AsyncIterator[Message], call: RpcCall) -> AsyncIterator[Message]:
             async for request in requests:
                 async for response in run(request, call):
+                    if self.draining:
+                        raise Draining
                     yield response
 
         guarded = self._stream(name, parse, answer, is_mutation)

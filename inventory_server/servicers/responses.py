@@ -196,9 +196,10 @@ def verify_message(
     if isinstance(part, VerifySummary):
         return audit_pb.VerifyInvariantsResponse(summary=audit_pb.VerifySummary(**part._asdict()))
     kind = audit_pb.DiscrepancyKind.Value(f"DISCREPANCY_KIND_{part.kind}")
-    return audit_pb.VerifyInvariantsResponse(
-        discrepancy=audit_pb.Discrepancy(**{**part._asdict(), "kind": kind})
-    )
+    # A damaged store may hold what is no text.
+    message = part.message.encode("utf-8", "backslashreplace").decode()
+    fields = {**part._asdict(), "kind": kind, "message": message}
+    return audit_pb.VerifyInvariantsResponse(discrepancy=audit_pb.Discrepancy(**fields))
 
 
 def import_message(result: ImportResult) -> stock_pb.ImportStockResponse:

@@ -13,6 +13,7 @@ from inventory_server.domain.limits import (
     MAX_REPAIR_HOLDS,
     VERIFY_HOLDS_A_SCRIPT,
     VERIFY_KEYS_A_READ,
+    WIDE_HOLDS_A_SCRIPT,
 )
 from inventory_server.domain.model import Level, Line, Origin
 from inventory_server.stores.cursor import make_cursor
@@ -21,6 +22,7 @@ from inventory_server.stores.outcomes import lines_error
 from inventory_server.stores.records import parse_level
 from inventory_server.stores.redis_store import Command, RedisStore
 from inventory_server.stores.scope import Scope
+from inventory_server.stores.script_errors import ScriptError
 
 
 class AuditStore:
@@ -71,14 +73,11 @@ class AuditStore:
 
         One that was taken again stands there a second time, with a "+" behind it.
         """
-        key, start = self._store.keys.ended(partition), 0
-        while found := await self._command("LRANGE", key, start, start + VERIFY_KEYS_A_READ - 1):
+        key, end = self._store.keys.ended(partition), -1
+        # From its end: what is removed at the front meanwhile moves nothing.
+        while found := await self._command("LRANGE", key, end - VERIFY_KEYS_A_READ + 1, end):
             yield [entry.removesuffix("+") for entry in found]
-            start += len(found)
-
-    async def kind_of_ended(self, partition: int) -> str:
-        """What type of value the list of ended holds has."""
-        return await self.kind_of(self._store.keys.ended(partition))
+            end -= VERIFY_KEYS_A_READ
 
     async def has_journal(self, partition: int) -> bool:
         """Whether the partition has a journal that can be read, or should have one."""
@@ -114,11 +113,48 @@ class AuditStore:
     async def has_location(self, location: str) -> bool:
         """Whether the location is registered."""
         key = self._store.keys.locations(self._store.keys.partition(location))
-        return bool(await self._command("HEXISTS", key, location))
+        with suppress(ScriptError):
+            return bool(await self._command("HEXISTS", key, location))
+        return False
 
     async def seq(self, partition: int) -> int:
         """How far the partition says that it has come."""
-        return int(await self._command("HGET", self._store.keys.meta(partition), "seq") or 0)
+        key = self._store.keys.meta(partition)
+        with suppress(ScriptError, ValueError):
+            return int(await self._command("HGET", key, "seq") or 0)
+        return 0
+
+    async def last_seq(self, partition: int) -> int:
+        """The seq of the journal's last entry; 0 where there is none."""
+        key = self._store.keys.journal(partition)
+        found = await self._command("XREVRANGE", key, "+", "-", "COUNT", 1)
+        return int(found[0][0].partition("-")[0]) if found else 0
+
+    async def metas(self) -> list[tuple[str, str, str]]:
+        """The store id, epoch and seq of each partition, as they stand; "" where they do not."""
+        names = self._store.keys
+        found = []
+        for n in range(names.partitions):
+            values: list[str | None] = [None] * 3
+            with suppress(ScriptError):
+                values = await self._command("HMGET", names.meta(n), "store_id", "epoch", "seq")
+            store_id, epoch, seq = [value or "" for value in values]
+            found.append((store_id, epoch, seq))
+        return found
+
+    def is_own_meta(self, meta: tuple[str, str, str]) -> bool:
+        """Whether a partition's meta is that of this store."""
+        return meta[0] == self._store.store_id and meta[1].isdecimal() and meta[2].isdecimal()
+
+    async def references(self, hold_ids: Sequence[str]) -> dict[str, str]:
+        """The references of those holds that are there and can be read."""
+        keys = [self._store.keys.hold(hold_id) for hold_id in hold_ids]
+        values = await self._command("MGET", *keys) if keys else []
+        return {
+            hold_id: value.split("\n")[8]
+            for hold_id, value in zip(hold_ids, values, strict=True)
+            if value and value.count("\n") == 9
+        }
 
     async def levels(
         self, places: Sequence[tuple[str, str]]
@@ -163,24 +199,28 @@ class AuditStore:
 
     async def verify_holds(self, home: int, hold_ids: Sequence[str]) -> list[Finding]:
         """What is wrong with holds that are at home in this partition."""
-        names = self._store.keys
-        keys = [names.due(home), names.refs(home), *[names.hold(id_) for id_ in hold_ids]]
-        reply = await self._read("verify_holds", keys, tuple(hold_ids))
-        return [
-            Finding(kind, message, hold_id=hold_ids[number - 1])
-            for number, kind, message in _groups(reply[1:], 3)
-        ]
+        names, findings = self._store.keys, []
+        for at in range(0, len(hold_ids), WIDE_HOLDS_A_SCRIPT):
+            part = hold_ids[at : at + WIDE_HOLDS_A_SCRIPT]
+            keys = [names.due(home), names.refs(home), *[names.hold(id_) for id_ in part]]
+            reply = await self._read("verify_holds", keys, tuple(part))
+            findings += [
+                Finding(kind, message, hold_id=part[number - 1])
+                for number, kind, message in _groups(reply[1:], 3)
+            ]
+        return findings
 
     async def level_holds(
-        self, location: str, sku: str, from_ms: int, offset: int, count: int
+        self, location: str, sku: str, after: LevelHold | None, count: int
     ) -> tuple[int, int | None, list[LevelHold]]:
-        """A page of a level's open holds by deadline: (the journal's seq, held, holds)."""
+        """A page of a level's open holds by deadline and id: (the journal's seq, held, holds)."""
         names = self._store.keys
         keys = (
             names.level(location, sku), names.level_due(location, sku),
             names.meta(names.partition(location)),
         )  # fmt: skip
-        reply = await self._read("read_level_holds", keys, (location, sku, from_ms, offset, count))
+        place = (after.deadline_ms, after.hold_id) if after else (0, "")
+        reply = await self._read("read_level_holds", keys, (location, sku, *place, count))
         held = parse_level(sku, location, reply[2]).held if reply[2] else None
         holds = [
             LevelHold(id_, int(deadline), units if units >= 0 else None)

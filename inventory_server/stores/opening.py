@@ -27,7 +27,7 @@ _TIMEOUT_S: Final = 10.0
 SCRIPT_COMMANDS: Final = (
     *("GET", "SET", "DEL", "EXISTS", "TIME"),
     *("HGET", "HMGET", "HSET", "HSETNX", "HLEN"),
-    *("ZADD", "ZREM", "ZCARD", "ZCOUNT", "ZRANGE", "ZRANGEBYSCORE", "ZSCORE"),
+    *("ZADD", "ZREM", "ZCARD", "ZCOUNT", "ZRANGE", "ZRANGEBYSCORE", "ZRANK", "ZSCORE"),
     *("LLEN", "LRANGE", "LTRIM", "RPUSH"),
     *("SADD", "SREM", "SCARD", "SISMEMBER", "XADD", "XLEN", "XREVRANGE"),
 )

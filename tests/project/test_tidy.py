@@ -253,7 +253,7 @@ def test_no_configuration_names_a_package_registry() -> None:
 
 READS = {
     *("EXISTS", "GET", "HGET", "HLEN", "HMGET", "LLEN", "LRANGE", "SCARD", "SISMEMBER"),
-    *("TIME", "TYPE", "XLEN", "XREVRANGE", "ZCARD", "ZSCORE"),
+    *("TIME", "TYPE", "XLEN", "XREVRANGE", "ZCARD", "ZRANK", "ZSCORE"),
     *("ZCOUNT", "ZRANGE", "ZRANGEBYSCORE"),
 }
 WRITES = {

@@ -17,6 +17,7 @@ import hiredis
 import pytest
 import redis
 
+from inventory_server.domain.audit import LevelHold
 from inventory_server.domain.limits import (
     EXPIRE_HOLDS_A_RUN,
     EXPIRE_LINES_A_RUN,
@@ -437,8 +438,10 @@ class Day:
         )  # fmt: skip
         level = {"location": HOME, "sku": "A"}
         await self.capture(
-            "read_level_holds", lambda: self.audit.level_holds(HOME, "A", 5, 0, 7),
-            from_ms=5, offset=0, count=7, level=keys.level(HOME, "A"),
+            "read_level_holds", lambda: self.audit.level_holds(
+                HOME, "A", LevelHold("3-x", 5, None), 7
+            ),
+            after_ms=5, after_id="3-x", count=7, level=keys.level(HOME, "A"),
             **(self.of_hold("") | level | {"due": keys.level_due(HOME, "A")}),
             meta=keys.meta(self.home),
         )  # fmt: skip
@@ -722,7 +725,8 @@ PACKED = {"hold ids", "lines", "scope counts"}
 """Arguments of many parts, whose parts count. (Of guards, most are of partitions not touched.)"""
 READ = {
     **dict.fromkeys(("a level", "location", "sku", "hold_id..."), frozenset(JUNK)),
-    **dict.fromkeys(("from_ms", "offset", "count"), WHOLE),
+    **dict.fromkeys(("after_ms", "count"), WHOLE),
+    "after_id": frozenset(JUNK),
 }
 """The same for what is only read: what is not there is answered, too."""
 ANY_KEY = {("expire_holds", "where to look"): "every level and partition has such an index"}

@@ -123,7 +123,7 @@ class VerifyProgress(_message.Message):
     keys: _builtins.int
     """The keys that were looked at."""
     total_keys: _builtins.int
-    """The keys that there were at the start."""
+    """All keys, as far as is known: those that there were at the start, or more."""
     movements: _builtins.int
     """The movements that were looked at."""
     def __init__(

@@ -151,8 +151,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
                         "held": "3" } }
     """
     ERROR_REASON_LEVEL_BUSY: _ErrorReason.ValueType  # 20
-    """ABORTED. The level kept changing, or has too many open holds, to be
-    repaired in one step. Try again when less is going on.
+    """ABORTED. The level has too many open holds to be repaired in one step. Try
+    again when it has fewer.
 
         { "reason": "LEVEL_BUSY",
           "metadata": { "sku": "SKU1", "location": "online",
@@ -302,8 +302,8 @@ ERROR_REASON_LEVEL_IN_USE: ErrorReason.ValueType  # 19
                     "held": "3" } }
 """
 ERROR_REASON_LEVEL_BUSY: ErrorReason.ValueType  # 20
-"""ABORTED. The level kept changing, or has too many open holds, to be
-repaired in one step. Try again when less is going on.
+"""ABORTED. The level has too many open holds to be repaired in one step. Try
+again when it has fewer.
 
     { "reason": "LEVEL_BUSY",
       "metadata": { "sku": "SKU1", "location": "online",

@@ -28,6 +28,19 @@ local function parse_lines(hold)
   return lines
 end
 
+-- How many units of a level the hold holds; nil where it has no such line. A
+-- hold may have many lines, and mostly one is asked for: it is not taken apart.
+local function units_of(hold, location, sku)
+  local packed = packed_lines(hold)
+  local _, at = find(packed, ' ' .. location .. ' ' .. sku .. ' ', 1, true)
+  if not at then return nil end
+  if hold.word ~= 'HELD' then return 0 end
+  if hold.parts == '' then return tonumber(match(packed, '^%d+', at + 1)) end
+  for _, line in ipairs(parse_lines(hold)) do
+    if line.location == location and line.sku == sku then return line.held end
+  end
+end
+
 -- The same with their levels and keys, kept in `levels` so that holds of one
 -- script share them, each checked once. Fails where a level is not there
 -- though units of the hold are held, and where a key that they are indexed
