@@ -111,6 +111,21 @@ def serve(
             help="How long idempotency keys and ended holds are kept.",
         ),
     ] = _DEFAULTS.retention_s,
+    journal_retention_s: Annotated[
+        int,
+        Env(
+            envvar="INVENTORY_JOURNAL_RETENTION_S",
+            help="How long movements and alerts are kept, for streams and the audit trail.",
+        ),
+    ] = _DEFAULTS.journal_retention_s,
+    heartbeat_s: Annotated[
+        float,
+        Env(envvar="INVENTORY_HEARTBEAT_S", help="Longest silence of a stream."),
+    ] = _DEFAULTS.heartbeat_s,
+    max_streams: Annotated[
+        int,
+        Env(envvar="INVENTORY_MAX_STREAMS", help="Most open streams, of each kind."),
+    ] = _DEFAULTS.max_streams,
     max_lines: Annotated[
         int, Env(envvar="INVENTORY_MAX_LINES", help="Most lines of a hold or a sale.")
     ] = _DEFAULTS.max_lines,

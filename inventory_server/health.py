@@ -25,6 +25,7 @@ SERVICES: Final = (
     HOLD_SERVICE,
     "inventory.v1.AvailabilityService",
     "inventory.v1.AuditService",
+    "inventory.v1.AlertService",
 )
 
 

@@ -13,13 +13,15 @@ from typing import Final
 from rich.progress import Progress
 
 from inventory_server.domain.limits import MAX_STOCK_LINES
-from inventory_server.domain.model import ImportRow, Origin
+from inventory_server.domain.model import ImportRow, Origin, Policy
 from inventory_server.operations.imports import ImportOperations
 from inventory_server.stores.stock_store import StockStore
 
 log = logging.getLogger(__name__)
 
 ONLINE_UNITS: Final = 500
+ONLINE_REORDER_POINT: Final = 50
+STORE_REORDER_POINT: Final = 10
 _TIMEOUT_S: Final = 60.0
 
 
@@ -44,12 +46,14 @@ async def load_sample_data(imports: ImportOperations, stock: StockStore) -> int:
 
 def _sample_rows() -> Iterator[ImportRow]:
     number = 0
+    online = Policy(reorder_point=ONLINE_REORDER_POINT)
+    store = Policy(reorder_point=STORE_REORDER_POINT)
     for product in _read("products.csv"):
         number += 1
-        yield ImportRow(number, product["sku"], "online", ONLINE_UNITS)
+        yield ImportRow(number, product["sku"], "online", ONLINE_UNITS, online)
     for row in _read("store_inventory.csv"):
         number += 1
-        yield ImportRow(number, row["sku"], f"store:{row['store_id']}", int(row["qty"]))
+        yield ImportRow(number, row["sku"], f"store:{row['store_id']}", int(row["qty"]), store)
 
 
 def _read(name: str) -> Iterator[dict[str, str]]:

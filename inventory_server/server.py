@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory.v1 import (
+    alert_service_pb2,
     audit_service_pb2,
     availability_service_pb2,
     hold_service_pb2,
@@ -30,7 +31,11 @@ from inventory_server.operations.holds import HoldOperations
 from inventory_server.operations.imports import ImportOperations
 from inventory_server.operations.movements import MovementOperations
 from inventory_server.operations.stock import StockOperations
+from inventory_server.operations.streams import StreamHub
+from inventory_server.operations.trimming import Trimmer
+from inventory_server.operations.watching import Watching
 from inventory_server.sample_data import load_sample_data
+from inventory_server.servicers.alert_servicer import AlertServicer
 from inventory_server.servicers.audit_servicer import AuditServicer
 from inventory_server.servicers.availability_servicer import AvailabilityServicer
 from inventory_server.servicers.guard import Guard
@@ -44,6 +49,7 @@ from inventory_server.stores.movement_store import MovementStore
 from inventory_server.stores.opening import StoreOpener, StoreRefusedError
 from inventory_server.stores.redis_store import RedisStore
 from inventory_server.stores.stock_store import StockStore
+from inventory_server.stores.stream_store import StreamStore
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +58,7 @@ SERVICES = (
     hold_service_pb2.DESCRIPTOR.services_by_name["HoldService"],
     availability_service_pb2.DESCRIPTOR.services_by_name["AvailabilityService"],
     audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
+    alert_service_pb2.DESCRIPTOR.services_by_name["AlertService"],
 )
 
 OPTIONS = (
@@ -65,8 +72,8 @@ OPTIONS = (
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    # New calls move to a new connection; open streams may stay as long as they like.
     ("grpc.max_connection_age_ms", 1_800_000),
-    ("grpc.max_connection_age_grace_ms", 60_000),
 )
 
 
@@ -83,11 +90,13 @@ class Server:
         self.redis: EmbeddedRedis | None = None
         self.store: RedisStore
         self.sweeper: Sweeper
+        self.trimmer: Trimmer
         self.health: HealthMonitor
         self._opener: StoreOpener
         self._guard: Guard
         self._call_log: CallLog
         self._grpc: grpc.aio.Server
+        self._hubs: list[StreamHub] = []
         self._loops: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -104,9 +113,11 @@ class Server:
         await self.health.stop()
         self._guard.draining = True
         # Who comes now is told that nothing was done; past this, gRPC only cancels.
+        await asyncio.gather(*[hub.stop() for hub in self._hubs])
         await asyncio.sleep(self.settings.drain_notice_s)
         await self._grpc.stop(self.settings.drain_timeout_s)
         self.sweeper.stop()
+        self.trimmer.stop()
         # The loops end by their flags; a cancel may get lost on Python 3.11.
         await asyncio.gather(*self._loops, return_exceptions=True)
         self._call_log.flush()
@@ -147,6 +158,7 @@ class Server:
         operations = HoldOperations(
             holds, expiry, default_ttl_ms=min(limits.DEFAULT_TTL_MS, max_ttl_ms)
         )
+        stock_operations = StockOperations(stock, expiry)
         movements = MovementStore(self.store)
         audit = AuditStore(self.store, retention_ms=settings.retention_s * 1000)
         imports = ImportOperations(stock, expiry)
@@ -156,9 +168,10 @@ class Server:
         self._guard = Guard(self._call_log, timeout_s=settings.store_timeout_s)
         servicers = (
             StockServicer(
-                StockOperations(stock, expiry),
+                stock_operations,
                 imports,
                 MovementOperations(movements, operations),
+                self._watching("journal", stock_operations),
                 max_lines=settings.max_lines,
                 timeout_s=settings.store_timeout_s,
             ),
@@ -170,12 +183,22 @@ class Server:
             ),
             AvailabilityServicer(AvailabilityOperations(stock, expiry)),
             AuditServicer(AuditOperations(audit, movements)),
+            AlertServicer(
+                self._watching("alerts", stock_operations),
+                stock_operations,
+                timeout_s=settings.store_timeout_s,
+            ),
         )
         for service, servicer in zip(SERVICES, servicers, strict=True):
             self._guard.register(self._grpc, service, servicer)
         health_servicer = HealthServicer()
         self.health = HealthMonitor(health_servicer, self.store, holds)
         self.sweeper = Sweeper(holds, self.store.keys)
+        self.trimmer = Trimmer(
+            StreamStore(self.store, "journal"),
+            max_age_ms=settings.journal_retention_s * 1000,
+            max_entries=limits.JOURNAL_ENTRIES,
+        )
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, self._grpc)
         add_reflection(self._grpc, (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"]))
         await self.health.check()
@@ -183,6 +206,7 @@ class Server:
         self._run(self.health.run())
         if settings.sweeper:
             self._run(self.sweeper.run())
+            self._run(self.trimmer.run())
 
     def _bind(self) -> None:
         """Takes the port, before anything is written; calls come in later."""
@@ -194,6 +218,12 @@ class Server:
                 f"cannot listen on {address}: is another server there,"
                 " or is it no address of this machine?"
             ) from error
+
+    def _watching(self, stream: str, stock: StockOperations) -> Watching:
+        store, settings = StreamStore(self.store, stream), self.settings
+        hub = StreamHub(store, max_streams=settings.max_streams, heartbeat_s=settings.heartbeat_s)
+        self._hubs.append(hub)
+        return Watching(store, hub, stock)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         self._loops.append(asyncio.create_task(work))

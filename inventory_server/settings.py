@@ -37,6 +37,9 @@ class Settings:
     drain_timeout_s: float = 10.0
     """How long calls in flight may take to finish at a stop."""
     retention_s: int = limits.RETENTION_MS // 1000
+    journal_retention_s: int = limits.JOURNAL_AGE_MS // 1000
+    heartbeat_s: float = limits.HEARTBEAT_S
+    max_streams: int = limits.MAX_STREAMS
     max_lines: int = limits.MAX_HOLD_LINES
     max_ttl_s: int = limits.MAX_TTL_MS // 1000
     max_hold_life_s: int = limits.MAX_HOLD_LIFE_MS // 1000
@@ -50,6 +53,11 @@ class Settings:
             self._check(0 < getattr(self, name) <= 3600, name, "more than 0, at most 3600")
         self._check(0 <= self.drain_notice_s <= 3600, "drain_notice_s", "0 to 3600")
         self._check(60 <= self.retention_s <= 30 * 86400, "retention_s", "60 to 2592000")
+        self._check(
+            60 <= self.journal_retention_s <= 365 * 86400, "journal_retention_s", "60 to 31536000"
+        )
+        self._check(0.05 <= self.heartbeat_s <= 3600, "heartbeat_s", "0.05 to 3600")
+        self._check(0 <= self.max_streams <= 100_000, "max_streams", "0 to 100000")
         most = limits.MAX_HOLD_LINES
         self._check(1 <= self.max_lines <= most, "max_lines", f"1 to {most}")
         self._check(1 <= self.max_ttl_s <= 86400, "max_ttl_s", "1 to 86400")

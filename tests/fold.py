@@ -24,13 +24,18 @@ def fold(db: redis.Redis, partitions: int = 16) -> tuple[dict[Any, Any], dict[An
     """Levels by (partition, location, sku) and holds by id, from the journals alone."""
     levels: dict[Any, Any] = {}
     holds: dict[Any, Any] = {}
+    defaults: dict[Any, str] = {}
     for n in range(partitions):
         last = 0
         for entry_id, entry in db.xrange(f"inv:{{{n}}}:journal"):
             seq = int(entry_id.split("-")[0])
             assert entry_id == f"{last + 1}-0", f"a gap in partition {n} after {last}"
             last = seq
-            if entry["level"]:
+            if entry["level"] and not entry["sku"]:
+                assert entry["kind"] == "POLICY", entry
+                policy = entry["level"].removeprefix("0 0 0").removesuffix(" OK")
+                defaults[n, entry["location"]] = policy
+            elif entry["level"]:
                 level = unpack_level(entry["level"])
                 place = (n, entry["location"], entry["sku"])
                 # A new level's version is the seq of its first movement, so none is given twice.
@@ -50,7 +55,32 @@ def fold(db: redis.Redis, partitions: int = 16) -> tuple[dict[Any, Any], dict[An
                 )
                 holds[entry["hold_id"]] = (entry["hold"], entry["record"])
         assert int(db.hget(f"inv:{{{n}}}:meta", "seq") or 0) == last
+        _assert_alerts(db, n)
+    for (n, location), policy in defaults.items():
+        assert db.hget(f"inv:{{{n}}}:locations", location) == policy
     return levels, holds
+
+
+KINDS = {"OK": "RECOVERED", "LOW": "LOW", "OUT": "OUT"}
+
+
+def _assert_alerts(db: redis.Redis, n: int) -> None:
+    """One alert a crossing, under the seq of its movement, and no other."""
+    states: dict[Any, str] = {}
+    wanted = []
+    for entry_id, entry in db.xrange(f"inv:{{{n}}}:journal"):
+        place = (entry["location"], entry["sku"])
+        if not entry["sku"] or not (entry["level"] or entry["kind"] == "DELETE"):
+            continue
+        state = unpack_level(entry["level"])["alert_state"] if entry["level"] else "OK"
+        if state != states.get(place, "OK"):
+            wanted.append((entry_id, KINDS[state], *place, entry["kind"], entry["id"]))
+        states[place] = state
+    found = [
+        (id_, alert["kind"], alert["location"], alert["sku"], alert["cause"], alert["id"])
+        for id_, alert in db.xrange(f"inv:{{{n}}}:alerts")
+    ]
+    assert found == wanted
 
 
 def held_units(state: str, record: str) -> list[tuple[Any, int]]:
@@ -134,5 +164,5 @@ def _assert_indexes(
             low[n, location].add(sku)
     for (n, location), names in skus.items():
         assert db.zrange(f"inv:{{{n}}}:skus:{location}", 0, -1) == sorted(names)
-        assert db.smembers(f"inv:{{{n}}}:low:{location}") == low[n, location]
+        assert db.zrange(f"inv:{{{n}}}:low:{location}", 0, -1) == sorted(low[n, location])
         assert db.hexists(f"inv:{{{n}}}:locations", location)

@@ -60,10 +60,12 @@ class ChunkReader:
         request = pb.ImportStockRequest(mode=self._mode, first_row=self._next_record)
         chunk = Chunk(request)
         add, read = request.rows.add, self._columns.read
+        read_policy = self._columns.read_policy if self._columns.policies else None
         for line, row in islice(self._file.records(), self._chunk_rows):
             chunk.records += 1
             try:
                 sku, location, quantity = read(row)
+                policy = read_policy(row) if read_policy else ()
             except RowError as error:
                 chunk.refused.append(RefusedRow(line, error.field, INVALID, str(error)))
                 continue
@@ -72,6 +74,8 @@ class ChunkReader:
             message.sku = sku
             message.location = location
             message.quantity = quantity
+            for name, value in policy:
+                setattr(message, name, value)
             chunk.lines.append(line)
         if not chunk.records:
             return None

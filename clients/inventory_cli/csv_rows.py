@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from inventory_cli.errors import FileError, UsageError
 
 QUANTITY_NAMES: Final = ("qty", "quantity", "on_hand")
+POLICY_NAMES: Final = ("reorder_point", "rearm_point", "safety_stock", "backorder_limit")
 MAX_QUANTITY: Final = 2**31 - 1
 MAX_INT64: Final = 2**63 - 1
 MAX_LINE_BYTES: Final = 1 << 20
@@ -104,6 +105,8 @@ class Columns(NamedTuple):
     prefix: str
     fixed_location: str
     width: int
+    policies: tuple[tuple[str, int], ...] = ()
+    """The columns of policies, each with where it stands."""
 
     def read(self, row: Sequence[str]) -> tuple[str, str, int]:
         """The row's SKU, location and quantity. Raises RowError where they cannot be sent."""
@@ -125,6 +128,14 @@ class Columns(NamedTuple):
         if len(place) > MAX_TEXT_LENGTH:
             raise RowError("location", f"a location is not {len(place)} characters long")
         return sku, place, quantity
+
+    def read_policy(self, row: Sequence[str]) -> list[tuple[str, int]]:
+        """What the row says of its level's policy; an empty value leaves it as it is.
+
+        Raises RowError where it cannot be sent.
+        """
+        given = [(name, row[at].strip()) for name, at in self.policies if at < len(row)]
+        return [(name, _read_number(name, text)) for name, text in given if text]
 
     def _too_short(self, row: Sequence[str]) -> RowError:
         places = (("sku", self.sku), ("quantity", self.quantity), ("location", self.location or 0))
@@ -156,7 +167,9 @@ def find_columns(header: Sequence[str], location: str | None, file_name: str) ->
         raise UsageError(f"a location is 'online' or 'store:<id>', not {location!r}")
     at = None if column is None else _find(column, header, file_name)
     prefix = "store:" if column == "store_id" else ""
-    return Columns(sku, quantity, at, prefix, location or "", len(header))
+    policies = [(name, _find(name, header, file_name)) for name in POLICY_NAMES]
+    found = tuple([(name, place) for name, place in policies if place is not None])
+    return Columns(sku, quantity, at, prefix, location or "", len(header), found)
 
 
 def _find(name: str, header: Sequence[str], file_name: str) -> int | None:
@@ -186,13 +199,18 @@ def _read_quantity(text: str) -> int:
     """The quantity, where it is not as plain as nearly all are."""
     if not text:
         raise RowError("quantity", "a quantity is missing")
+    return _read_number("quantity", text)
+
+
+def _read_number(name: str, text: str) -> int:
     digits = text.removeprefix("-") if text.startswith("-") else text.removeprefix("+")
+    what = f"a {name.replace('_', ' ')} is"
     if not (digits.isdecimal() and digits.isascii()):
-        raise RowError("quantity", f"a quantity is a whole number, not {_shortened(text)}")
-    quantity = int(text) if len(digits) <= 100 else MAX_INT64 + 1
-    if abs(quantity) > MAX_INT64:
-        raise RowError("quantity", f"a quantity is 0 to {MAX_QUANTITY}, not {_shortened(text)}")
-    return quantity
+        raise RowError(name, f"{what} a whole number, not {_shortened(text)}")
+    number = int(text) if len(digits) <= 100 else MAX_INT64 + 1
+    if abs(number) > MAX_INT64:
+        raise RowError(name, f"{what} 0 to {MAX_QUANTITY}, not {_shortened(text)}")
+    return number
 
 
 def _shortened(text: str) -> str:

@@ -1,6 +1,15 @@
 """The errors that callers see. Each holds facts; the sentence is made from them.
 
 InventoryError
+├── CursorExpired
+├── SlowConsumer
+├── TooManyStreams
+├── StoreUnavailable
+├── OutcomeUnknown
+├── StoreRewound
+├── StoreFull
+├── Draining
+├── Internal
 ├── InvalidRequest
 ├── IdempotencyKeyReused
 ├── StockLevelNotFound
@@ -13,48 +22,30 @@ InventoryError
 │   ├── InsufficientStock
 │   ├── QuantityExceedsHeld
 │   ├── LevelInUse
+│   ├── RearmBelowReorder
 │   ├── BelowHeld
 │   ├── TotalTooLarge
 │   └── OnHandMismatch
 ├── TooManyParts
-├── LevelBusy
-├── StoreUnavailable
-├── OutcomeUnknown
-├── StoreRewound
-├── StoreFull
-├── Draining
-└── Internal
+└── LevelBusy
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import ClassVar
 
-from inventory_server.domain.model import ITEM_MARK
-
-
-def iso_time(time_ms: int) -> str:
-    """The time in ISO 8601, UTC, to the millisecond."""
-    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _key_facts(key: str) -> dict[str, str]:
-    """The key as its caller knows it: an item of a batch may have added its place."""
-    return {"idempotency_key": key.partition(ITEM_MARK)[0]}
-
-
-class InventoryError(Exception):
-    """An error with a reason of the API. `facts` holds every value it names."""
-
-    reason: ClassVar[str]
-
-    def __init__(self, message: str, facts: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.facts = dict(facts or {})
+from inventory_server.domain.base_error import InventoryError as InventoryError
+from inventory_server.domain.base_error import iso_time, key_facts
+from inventory_server.domain.service_errors import CursorExpired as CursorExpired
+from inventory_server.domain.service_errors import Draining as Draining
+from inventory_server.domain.service_errors import Internal as Internal
+from inventory_server.domain.service_errors import OutcomeUnknown as OutcomeUnknown
+from inventory_server.domain.service_errors import SlowConsumer as SlowConsumer
+from inventory_server.domain.service_errors import StoreFull as StoreFull
+from inventory_server.domain.service_errors import StoreRewound as StoreRewound
+from inventory_server.domain.service_errors import StoreUnavailable as StoreUnavailable
+from inventory_server.domain.service_errors import TooManyStreams as TooManyStreams
 
 
 class InvalidRequest(InventoryError):
@@ -74,9 +65,7 @@ class IdempotencyKeyReused(InventoryError):
     reason = "IDEMPOTENCY_KEY_REUSED"
 
     def __init__(self, key: str) -> None:
-        super().__init__(
-            "the idempotency key was used before, for another request", _key_facts(key)
-        )
+        super().__init__("the idempotency key was used before, for another request", key_facts(key))
 
 
 class StockLevelNotFound(InventoryError):
@@ -194,6 +183,14 @@ class LevelInUse(LinesRefused):
     sentence = "the level still has units"
 
 
+class RearmBelowReorder(LinesRefused):
+    """A rearm point would be below its reorder point."""
+
+    reason = "REARM_BELOW_REORDER"
+    numbers = ("reorder_point", "rearm_point")
+    sentence = "the rearm point would be below the reorder point"
+
+
 class BelowHeld(LinesRefused):
     """A count would fall below what is held."""
 
@@ -239,60 +236,3 @@ class LevelBusy(InventoryError):
             f"{location}/{sku} has too many open holds to be repaired in one step: {open_holds}",
             facts,
         )
-
-
-class StoreUnavailable(InventoryError):
-    """The store is out of reach; the change was certainly not made."""
-
-    reason = "STORE_UNAVAILABLE"
-
-
-class OutcomeUnknown(InventoryError):
-    """The change was sent and no answer came: perhaps it was made."""
-
-    reason = "OUTCOME_UNKNOWN"
-
-    def __init__(self, key: str) -> None:
-        super().__init__(
-            "no answer came from the store: repeat the call with the same idempotency key",
-            _key_facts(key),
-        )
-
-
-class StoreRewound(InventoryError):
-    """The store has gone back in time; nothing is written."""
-
-    reason = "STORE_REWOUND"
-
-    def __init__(self, partition: int) -> None:
-        super().__init__(
-            "the store has lost changes that were made; writes are refused",
-            {"partition": str(partition)},
-        )
-
-
-class StoreFull(InventoryError):
-    """The store's memory is full."""
-
-    reason = "STORE_FULL"
-
-    def __init__(self) -> None:
-        super().__init__("the store's memory is full")
-
-
-class Draining(InventoryError):
-    """The server is shutting down."""
-
-    reason = "DRAINING"
-
-    def __init__(self) -> None:
-        super().__init__("the server is shutting down")
-
-
-class Internal(InventoryError):
-    """A bug of the server; the log has the text, under the request id."""
-
-    reason = "INTERNAL"
-
-    def __init__(self, request_id: str) -> None:
-        super().__init__("internal error", {"request_id": request_id})

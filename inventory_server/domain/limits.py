@@ -64,6 +64,17 @@ EXPIRE_LINES_A_RUN: Final = 200
 MAX_SWEEP_LAG_MS: Final = 30_000
 """Past this, holds are not swept as they should be and HoldService says so."""
 
+# Streams
+MAX_STREAMS: Final = 2000
+"""Open streams of a process, of each kind."""
+MAX_STREAMS_AN_ACTOR: Final = 100
+"""The same of one actor that says its name."""
+HEARTBEAT_S: Final = 15.0
+JOURNAL_AGE_MS: Final = 24 * 3600 * 1000
+JOURNAL_ENTRIES: Final = 2_000_000
+"""How old and how long a partition's journal and alerts may become."""
+TRIMMED_A_RUN: Final = 2_000
+
 # Audit
 VERIFY_HOLDS_A_SCRIPT: Final = 1000
 """Open holds that one script of a check looks at; a level with more is read in pages."""

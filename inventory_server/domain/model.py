@@ -172,6 +172,28 @@ class MovementFilter(NamedTuple):
         )
 
 
+class Policy(NamedTuple):
+    """A policy to set; None leaves what is there."""
+
+    reorder_point: int | None = None
+    rearm_point: int | None = None
+    safety_stock: int | None = None
+    backorder_limit: int | None = None
+
+    @property
+    def packed(self) -> str:
+        """`reorder:rearm:safety:backorder`, each a number or nothing."""
+        return ":".join(["" if value is None else str(value) for value in self])
+
+
+class PolicyLine(NamedTuple):
+    """The policy of a level; of a location's default where there is no SKU."""
+
+    sku: str
+    location: str
+    policy: Policy
+
+
 class PlaceRequest(NamedTuple):
     """What PlaceHold is asked; `ttl_ms` None means the default."""
 
@@ -254,6 +276,7 @@ class ImportRow(NamedTuple):
     sku: str
     location: str
     quantity: int
+    policy: Policy = Policy()
 
 
 class ImportResult(NamedTuple):

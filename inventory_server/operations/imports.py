@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from inventory_server.domain.errors import InvalidRequest
 from inventory_server.domain.fingerprint import fingerprint
 from inventory_server.domain.limits import MAX_QUANTITY
-from inventory_server.domain.model import ImportResult, ImportRow, Line, Origin, RowRefusal
+from inventory_server.domain.model import ImportResult, ImportRow, Line, Origin, Policy, RowRefusal
 from inventory_server.domain.rules import (
     LOCATION_FORM,
     SKU_FORM,
@@ -20,6 +20,10 @@ from inventory_server.operations.expiry import Expiry
 from inventory_server.stores.stock_store import ImportRefusal, LineRefusal, StockStore
 
 _SENTENCES = {
+    "rearm_below_reorder": (
+        "REARM_BELOW_REORDER",
+        "rearm point {requested} is below the reorder point, {fact}",
+    ),
     "below_held": ("BELOW_HELD", "count {requested} is below what is held, {fact}"),
     "total_too_large": ("TOTAL_TOO_LARGE", "{requested} more than {fact} is too large"),
 }
@@ -44,12 +48,17 @@ class ImportOperations:
         lines = last_lines(given) if mode == "SET" else sum_lines(given)
         print_ = fingerprint(
             "ImportStock", mode, reference,
-            *[f"{row.sku!r} {row.location!r} {row.quantity}" for row in rows],
+            *[
+                f"{row.sku!r} {row.location!r} {row.quantity} {row.policy.packed}" for row in rows
+            ],
         )  # fmt: skip
+        # Of several rows of a level, the last one that says something of its policy counts.
+        policies = {(row.sku, row.location): row.policy for row in good if row.policy != Policy()}
         try:
             refusals, cursor, replayed = await self._expiry.settled(
                 lambda: self._stock.import_lines(
                     lines,
+                    [policies.get((line.sku, line.location), Policy()) for line in lines],
                     mode=mode,
                     rows=(first_row, next_row),
                     reference=reference,
@@ -77,6 +86,10 @@ def _judge(row: ImportRow) -> RowRefusal | None:
     if not 0 <= row.quantity <= MAX_QUANTITY:
         sentence = f"a quantity is 0 to {MAX_QUANTITY}, not {row.quantity}"
         return RowRefusal(row.row_number, "quantity", "INVALID_REQUEST", sentence)
+    for name, value in zip(row.policy._fields, row.policy, strict=True):
+        if value is not None and not 0 <= value <= MAX_QUANTITY:
+            sentence = f"0 to {MAX_QUANTITY}, not {value}"
+            return RowRefusal(row.row_number, name, "INVALID_REQUEST", sentence)
     return None
 
 
@@ -91,5 +104,6 @@ def _rows_of(
         if refusal:
             reason, sentence = _SENTENCES[refusal.status]
             text = sentence.format(requested=refusal.requested, fact=refusal.fact)
-            refused.append(RowRefusal(row.row_number, "quantity", reason, text))
+            field = "rearm_point" if reason == "REARM_BELOW_REORDER" else "quantity"
+            refused.append(RowRefusal(row.row_number, field, reason, text))
     return refused

@@ -21,12 +21,12 @@ _KEY = re.compile(
     r"(?P<of_level>level|due):(?P<location>(?:online|store:[^:]+)):(?P<sku>[^:]+)"
     r"|(?P<of_location>skus|low):(?P<place>.+)"
     r"|hold:(?P<hold>.+)"
-    r"|(?P<of_partition>due|ended|refs|journal|meta|locations)"
+    r"|(?P<of_partition>due|ended|refs|journal|alerts|meta|locations)"
     r"|key:(?P<record>.+))"
 )
 _KINDS: Final = {
-    "skus": "zset", "low": "set", "due": "zset", "ended": "list", "refs": "zset",
-    "journal": "stream", "meta": "hash", "locations": "hash",
+    "skus": "zset", "low": "zset", "due": "zset", "ended": "list", "refs": "zset",
+    "journal": "stream", "alerts": "stream", "meta": "hash", "locations": "hash",
 }  # fmt: skip
 """What type of value each index has, in Redis's words."""
 

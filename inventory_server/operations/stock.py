@@ -8,7 +8,7 @@ from typing import NamedTuple
 from inventory_server.domain.errors import StockLevelNotFound
 from inventory_server.domain.fingerprint import fingerprint
 from inventory_server.domain.limits import LEVELS_A_SCRIPT, MAX_PAGE_SCAN
-from inventory_server.domain.model import Change, CountLine, Level, Line, Origin
+from inventory_server.domain.model import Change, CountLine, Level, Line, Origin, PolicyLine
 from inventory_server.domain.rules import line_text, sum_lines
 from inventory_server.operations.expiry import Expiry
 from inventory_server.stores.stock_store import StockStore
@@ -66,6 +66,45 @@ class StockOperations:
                 return Page(tuple(found), "")
             after = skus[-1]
         return Page(tuple(found), after)
+
+    async def list_low(
+        self,
+        locations: Sequence[str],
+        threshold: int | None,
+        *,
+        after: str,
+        count: int,
+        deadline: float,
+    ) -> Page:
+        """The levels that are low or out, or at or below a threshold, by location and SKU.
+
+        `after` and the page's `last_sku` are "location sku". No location means all. Looks at
+        a bounded number of levels.
+        """
+        places = sorted(locations or await self._stock.locations(deadline))
+        start, _, sku = after.partition(" ")
+        found: list[Level] = []
+        seen = 0
+        for location in places:
+            if location < start:
+                continue
+            sku = sku if location == start else ""
+            more = True
+            while more:
+                if len(found) >= count or seen >= MAX_PAGE_SCAN:
+                    return Page(tuple(found), f"{location} {sku}")
+                asked = min(LEVELS_A_SCRIPT, count - len(found))
+                if threshold is None:
+                    skus = await self._stock.low_skus(location, sku, asked, deadline)
+                else:
+                    skus = await self._stock.skus(location, sku, "", asked, deadline)
+                seen += len(skus)
+                more = len(skus) == asked
+                sku = skus[-1] if skus else sku
+                for level in await self._read([(location, name) for name in skus], deadline):
+                    if level is not None and _is_low(level, threshold):
+                        found.append(level)
+        return Page(tuple(found), "")
 
     async def set(
         self,
@@ -168,6 +207,18 @@ class StockOperations:
             origin.deadline,
         )
 
+    async def set_policies(self, lines: Sequence[PolicyLine], *, origin: Origin) -> Change:
+        """Sets policies of levels and defaults of locations, all or none."""
+        ordered = sorted(lines, key=lambda line: (line.location, line.sku))
+        print_ = fingerprint(
+            "SetStockPolicy",
+            *[f"{line.location} {line.sku} {line.policy.packed}" for line in ordered],
+        )
+        return await self._expiry.settled(
+            lambda: self._stock.set_policies(ordered, fingerprint=print_, origin=origin),
+            origin.deadline,
+        )
+
     async def _read(
         self, levels: Sequence[tuple[str, str]], deadline: float
     ) -> Sequence[Level | None]:
@@ -180,6 +231,10 @@ class StockOperations:
             )
             found += [level for level, _ in answer]
         return found
+
+
+def _is_low(level: Level, threshold: int | None) -> bool:
+    return level.alert_state != "OK" if threshold is None else level.available <= threshold
 
 
 def _count_text(line: CountLine) -> str:

@@ -6,6 +6,7 @@
     ok   lines                                of all together, or more than max_lines
   Cost  O(holds). Writes nothing. ]]
 -- include: arguments.lua
+-- include: level.lua
 -- include: journal.lua
 -- include: hold.lua
 local max_lines, total = whole(ARGV[1], 0), 0

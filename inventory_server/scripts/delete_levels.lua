@@ -35,7 +35,10 @@ for i, line in ipairs(scope.lines) do
     used[#used + 1] = i
     facts[#facts + 1] = { level.on_hand, level.held }
   end
+  local state = level.alert_state
   change_level(level, 0, 0)
+  -- What is not there any more is low no longer.
+  level.state_before, level.alert_state = state, 'OK'
   packed[i], level.packed = level.packed, ''
 end
 if #used > 0 then return refuse('level_in_use', scope.lines, used, facts, now) end
@@ -46,6 +49,6 @@ for i, line in ipairs(scope.lines) do
   append_movement(line.partition, 'DELETE', by, i, line, 0, 0)
   redis.call('DEL', line.key)
   redis.call('ZREM', line.within.skus, line.sku)
-  redis.call('SREM', line.low, line.sku)
+  redis.call('ZREM', line.low, line.sku)
 end
 return keep_outcome(scope, KEYS[1], ARGV[3], by, table.concat(packed, ','), retention_ms)

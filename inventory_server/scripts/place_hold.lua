@@ -59,7 +59,7 @@ for i, line in ipairs(lines) do
   levels[i] = line.level.packed
   packed[i] = format('%s %s %s %d', partition.number, line.location, line.sku, line.units)
   partition.last = (partition.last or partition.seq) + 1
-  check_low(line.level, line.low)
+  if check_low(line.level, line.low) then check_alerts(partition) end
   redis.call('ZCARD', line.due)
 end
 -- The hold stands in the journal of its home, in an entry of its own if need be.

@@ -61,7 +61,7 @@ for _, id in ipairs(ids) do
   end
 end
 local before = redis.call('GET', level.key)
-local is_low = redis.call('SISMEMBER', line.low, line.sku) == 1
+local is_low = redis.call('ZSCORE', line.low, line.sku) ~= false
 local is_listed = redis.call('ZSCORE', line.within.skus, line.sku)
 if sum ~= level.held then repairs[1] = format('held was %d', level.held) end
 for text, list in pairs({ ['due lacked %d holds'] = missing, ['due named %d holds'] = foreign,
@@ -83,7 +83,7 @@ if only_looks then return { 'valid', before, after, text } end
 -- COMMIT
 append_movement(line.partition, 'REPAIR', by, 1, line, 0, held_delta)
 redis.call('SET', level.key, after)
-redis.call(level.alert_state == 'OK' and 'SREM' or 'SADD', line.low, line.sku)
+write_low(level, line.low, line.sku)
 redis.call('ZADD', line.within.skus, '0', line.sku)
 for _, id in ipairs(foreign) do redis.call('ZREM', line.due, id) end
 for _, hold in ipairs(missing) do

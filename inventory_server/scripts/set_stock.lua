@@ -33,7 +33,7 @@ if known and not only_looks then return known end
 
 local mismatch, short, facts, deltas = { 'on_hand_mismatch' }, {}, {}, {}
 for i, line in ipairs(scope.lines) do
-  line.level = line.level or new_level(line.key)
+  line.level = line.level or new_level(line)
   local level = line.level
   if line.expected ~= '' and tonumber(line.expected) ~= level.on_hand then
     for _, fact in ipairs({ i, line.expected, level.on_hand }) do mismatch[#mismatch + 1] = fact end

@@ -45,7 +45,7 @@ for i, line in ipairs(scope.lines) do
       facts[#facts + 1] = { -line.amount, units, 0 }
     end
   else
-    line.kind, line.level = 'TRANSFER_IN', line.level or new_level(line.key)
+    line.kind, line.level = 'TRANSFER_IN', line.level or new_level(line)
     if line.level.on_hand + line.amount > max_total then
       for _, fact in ipairs({ i, line.amount, line.level.on_hand }) do large[#large + 1] = fact end
     end

@@ -44,10 +44,10 @@ end
 
 local function check_alert(i, level, low, sku)
   local units, state = available(level), level.alert_state
-  local is_low = redis.call('SISMEMBER', low, sku)
-  if (is_low == 1) == (state == 'OK') then
+  local is_low = redis.call('ZSCORE', low, sku) ~= false
+  if is_low == (state == 'OK') then
     note(i, 'INDEX', '', 'low %s the level, whose alert_state is %s',
-      is_low == 1 and 'has' or 'lacks', state)
+      is_low and 'has' or 'lacks', state)
   end
   local is_wrong = units <= 0 and state ~= 'OUT' or units > 0 and units > level.rearm_point
     and state ~= 'OK' or units > 0 and units <= level.reorder_point and state == 'OK'
@@ -64,7 +64,7 @@ for i = 1, #KEYS / 4 do
   if not is_read then
     note(i, 'DAMAGED', '', 'the level cannot be read')
   elseif not level then
-    if holds > 0 or is_listed or redis.call('SISMEMBER', low, sku) == 1 then
+    if holds > 0 or is_listed or redis.call('ZSCORE', low, sku) then
       note(i, 'INDEX', '', 'an index names a level that is not there')
     end
   else

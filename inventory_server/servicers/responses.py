@@ -11,6 +11,7 @@ from typing import Any
 
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer as Messages
 from google.protobuf.timestamp_pb2 import Timestamp
+from inventory.v1 import alert_service_pb2 as alert_pb
 from inventory.v1 import audit_service_pb2 as audit_pb
 from inventory.v1 import availability_service_pb2 as availability_pb
 from inventory.v1 import hold_service_pb2 as hold_pb
@@ -30,6 +31,7 @@ from inventory_server.domain.model import (
     Movement,
 )
 from inventory_server.domain.rules import ANONYMOUS
+from inventory_server.domain.stream import Alert, Message
 from inventory_server.servicers.rpc_call import RpcCall
 from inventory_server.servicers.status import status_of
 
@@ -76,6 +78,13 @@ def put_levels(messages: Messages[level_pb.StockLevel], levels: Iterable[Level])
             message.backorder_limit = backorder
             message.reorder_point = reorder
             message.rearm_point = rearm
+
+
+def put_default(message: stock_pb.LocationPolicy, level: Level) -> None:
+    """A location's default policy as it is sent."""
+    message.location = level.location
+    message.reorder_point, message.rearm_point = level.reorder_point, level.rearm_point
+    message.safety_stock, message.backorder_limit = level.safety_stock, level.backorder_limit
 
 
 def put_hold(message: hold_pb.Hold, hold: Hold) -> None:
@@ -137,24 +146,24 @@ def put_results(
 def put_movements(messages: Messages[movement_pb.Movement], movements: Iterable[Movement]) -> None:
     """Movements as they are sent."""
     for movement in movements:
-        message = messages.add(
-            movement_id=movement.movement_id,
-            kind=movement_pb.MovementKind.Value(f"MOVEMENT_KIND_{movement.kind}"),
-            actor=movement.actor or ANONYMOUS,
-            note=movement.note,
-            reference=movement.reference,
-            sku=movement.sku,
-            location=movement.location,
-            on_hand_delta=movement.on_hand_delta,
-            held_delta=movement.held_delta,
-            hold_id=movement.hold_id,
-        )
-        put_time(message.time, movement.time_ms)
-        if movement.reason:
-            name = f"STOCK_CHANGE_REASON_{movement.reason}"
-            message.reason = reason_pb.StockChangeReason.Value(name)
-        if movement.level is not None:
-            put_level(message.level, movement.level)
+        put_movement(messages.add(), movement)
+
+
+def put_movement(message: movement_pb.Movement, movement: Movement) -> None:
+    """A movement as it is sent."""
+    message.movement_id = movement.movement_id
+    message.kind = movement_pb.MovementKind.Value(f"MOVEMENT_KIND_{movement.kind}")
+    message.actor = movement.actor or ANONYMOUS
+    message.note, message.reference = movement.note, movement.reference
+    message.sku, message.location = movement.sku, movement.location
+    message.on_hand_delta, message.held_delta = movement.on_hand_delta, movement.held_delta
+    message.hold_id = movement.hold_id
+    put_time(message.time, movement.time_ms)
+    if movement.reason:
+        name = f"STOCK_CHANGE_REASON_{movement.reason}"
+        message.reason = reason_pb.StockChangeReason.Value(name)
+    if movement.level is not None:
+        put_level(message.level, movement.level)
 
 
 def stock_message(sku: str, levels: Sequence[Level]) -> stock_pb.Stock:
@@ -185,6 +194,48 @@ def put_availability(
         )
         if shortage and line.earliest_expire_time_ms is not None:
             put_time(message.earliest_expire_time, line.earliest_expire_time_ms)
+
+
+def alert_message(message: Message) -> alert_pb.WatchLowStockResponse:
+    """A message of a stream of alerts as it is sent."""
+    response = alert_pb.WatchLowStockResponse(cursor=message.cursor)
+    event = message.event
+    if isinstance(event, Alert):
+        alert = response.alert
+        alert.kind = alert_pb.AlertKind.Value(f"ALERT_KIND_{event.kind}")
+        alert.sku, alert.location = event.sku, event.location
+        put_time(alert.time, event.time_ms)
+        alert.available_before = event.available_before
+        alert.available_after = event.available_after
+        if event.level is not None:
+            put_level(alert.level, event.level)
+        alert.cause = movement_pb.MovementKind.Value(f"MOVEMENT_KIND_{event.cause}")
+        alert.movement_id, alert.hold_id = event.movement_id, event.hold_id
+        alert.reference, alert.actor = event.reference, event.actor or ANONYMOUS
+    else:
+        _put_other(response, message)
+    return response
+
+
+def stock_event(message: Message) -> stock_pb.WatchStockResponse:
+    """A message of a stream of movements as it is sent."""
+    response = stock_pb.WatchStockResponse(cursor=message.cursor)
+    if isinstance(message.event, Movement):
+        put_movement(response.movement, message.event)
+    else:
+        _put_other(response, message)
+    return response
+
+
+def _put_other(
+    response: alert_pb.WatchLowStockResponse | stock_pb.WatchStockResponse, message: Message
+) -> None:
+    if message.snapshot_level is not None:
+        put_level(response.snapshot_level, message.snapshot_level)
+    elif message.is_snapshot_end:
+        response.snapshot_end.SetInParent()
+    else:
+        response.heartbeat.time.GetCurrentTime()
 
 
 def verify_message(

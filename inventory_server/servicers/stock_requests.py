@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from inventory.v1 import alert_service_pb2 as alert_pb
 from inventory.v1 import stock_change_reason_pb2 as reason_pb
 from inventory.v1 import stock_level_pb2 as level_pb
 from inventory.v1 import stock_service_pb2 as stock_pb
 
 from inventory_server.domain import limits
 from inventory_server.domain.errors import InvalidRequest
-from inventory_server.domain.model import CountLine, ImportRow, Line, MovementFilter
+from inventory_server.domain.model import (
+    CountLine,
+    ImportRow,
+    Line,
+    MovementFilter,
+    Policy,
+    PolicyLine,
+)
 from inventory_server.domain.rules import LOCATION_FORM, SKU_FORM, is_location, is_sku
 from inventory_server.servicers import requests
 from inventory_server.servicers.requests import Violations
 
+_ALERT_KINDS: dict[int, str] = {
+    number: name.removeprefix("ALERT_KIND_")
+    for name, number in alert_pb.AlertKind.items()
+    if number
+}
 _LAST_SECOND = 253_402_300_799
 _STATUS_NAMES: dict[int, str] = {
     level_pb.STOCK_STATUS_UNSPECIFIED: "",
@@ -130,6 +144,52 @@ def _read_time_ms(field: str, time: Timestamp) -> int:
     return time.seconds * 1000 - -time.nanos // 1_000_000
 
 
+def read_policies(messages: Sequence[stock_pb.SetStockPolicyLine]) -> list[PolicyLine]:
+    """The lines of SetStockPolicy: each level, and each location's default, once."""
+    lines: dict[tuple[str, str], PolicyLine] = {}
+    violations: Violations = []
+    requests.check_count("lines", len(messages), limits.MAX_STOCK_LINES, violations)
+    for i, message in enumerate(messages):
+        requests.check_level(f"lines[{i}]", message.sku or "DEFAULT", message.location, violations)
+        policy = _read_policy(message)
+        for name, value in zip(policy._fields, policy, strict=True):
+            if value is not None:
+                requests.check_range(f"lines[{i}].{name}", value, 0, violations)
+        if policy == Policy():
+            violations.append((f"lines[{i}]", "sets nothing"))
+        if (message.location, message.sku) in lines:
+            violations.append((f"lines[{i}]", "this stands in an earlier line"))
+        lines[message.location, message.sku] = PolicyLine(message.sku, message.location, policy)
+    requests.raise_any(violations)
+    return list(lines.values())
+
+
+def _read_policy(message: Any) -> Policy:
+    names = Policy._fields
+    return Policy(*[getattr(message, name) if message.HasField(name) else None for name in names])
+
+
+def read_watched_skus(skus: Sequence[str]) -> list[str]:
+    """The SKUs of a stream; empty means all."""
+    if len(skus) > limits.MAX_BATCH_SKUS:
+        raise InvalidRequest(("skus", f"at most {limits.MAX_BATCH_SKUS}; there are {len(skus)}"))
+    return [requests.read_sku(f"skus[{i}]", sku) for i, sku in enumerate(skus)]
+
+
+def read_alert_kinds(kinds: Sequence[int]) -> list[str]:
+    """The kinds of alerts of a stream; empty means all."""
+    for i, kind in enumerate(kinds):
+        if kind not in _ALERT_KINDS:
+            raise InvalidRequest((f"kinds[{i}]", "not a kind of alerts"))
+    return [_ALERT_KINDS[kind] for kind in kinds]
+
+
+def check_start(cursor: str, snapshot: bool) -> None:
+    """A stream begins at one place."""
+    if cursor and snapshot:
+        raise InvalidRequest(("snapshot", "give a cursor or ask for a snapshot, not both"))
+
+
 def read_chunk(message: stock_pb.ImportStockRequest) -> list[ImportRow]:
     """The rows of a chunk, not yet judged one by one."""
     violations: Violations = []
@@ -139,7 +199,7 @@ def read_chunk(message: stock_pb.ImportStockRequest) -> list[ImportRow]:
         violations.append(("first_row", f"1 to {limits.MAX_TOTAL}; it is {first}"))
     requests.raise_any(violations)
     return [
-        ImportRow(number, row.sku, row.location, row.quantity)
+        ImportRow(number, row.sku, row.location, row.quantity, _read_policy(row))
         for number, row in enumerate(message.rows, first)
     ]
 

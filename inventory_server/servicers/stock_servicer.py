@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from inventory.v1 import stock_service_pb2 as pb
@@ -11,6 +12,7 @@ from inventory_server.domain.limits import MAX_NOTE_LENGTH, MAX_REFERENCE_LENGTH
 from inventory_server.operations.imports import ImportOperations
 from inventory_server.operations.movements import MovementOperations
 from inventory_server.operations.stock import StockOperations
+from inventory_server.operations.watching import Watching, wanted_of
 from inventory_server.servicers import requests, responses, stock_requests
 from inventory_server.servicers.paging import make_page_token, read_page_size, read_page_token
 from inventory_server.servicers.rpc_call import RpcCall
@@ -27,6 +29,7 @@ class StockServicer:
         stock: StockOperations,
         imports: ImportOperations,
         movements: MovementOperations,
+        watching: Watching,
         *,
         max_lines: int,
         timeout_s: float,
@@ -34,6 +37,7 @@ class StockServicer:
         self._stock = stock
         self._imports = imports
         self._movements = movements
+        self._watching = watching
         self._max_lines = max_lines
         self._timeout_s = timeout_s
 
@@ -149,6 +153,36 @@ class StockServicer:
         response = pb.DeleteStockLevelsResponse(cursor=change.cursor)
         responses.put_levels(response.levels, change.levels)
         return response
+
+    async def SetStockPolicy(
+        self, request: pb.SetStockPolicyRequest, call: RpcCall
+    ) -> pb.SetStockPolicyResponse:
+        """Sets policies of levels and defaults of locations."""
+        change = await self._stock.set_policies(
+            stock_requests.read_policies(request.lines), origin=call
+        )
+        call.replayed = change.replayed
+        response = pb.SetStockPolicyResponse(cursor=change.cursor)
+        responses.put_levels(response.levels, [level for level in change.levels if level.sku])
+        for level in change.levels:
+            if not level.sku:
+                responses.put_default(response.defaults.add(), level)
+        return response
+
+    async def WatchStock(
+        self, request: pb.WatchStockRequest, call: RpcCall
+    ) -> AsyncIterator[pb.WatchStockResponse]:
+        """Streams every movement as it happens."""
+        wanted = wanted_of(
+            stock_requests.read_locations(request.locations),
+            stock_requests.read_watched_skus(request.skus),
+        )
+        stock_requests.check_start(request.cursor, request.snapshot)
+        async for message in self._watching.watch(
+            wanted, cursor=request.cursor, snapshot=request.snapshot, low_only=False,
+            actor=call.actor, timeout_s=self._timeout_s, now=asyncio.get_running_loop().time,
+        ):  # fmt: skip
+            yield responses.stock_event(message)
 
     async def ListMovements(
         self, request: pb.ListMovementsRequest, call: RpcCall

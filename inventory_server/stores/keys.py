@@ -39,7 +39,7 @@ class Keyspace:
         self._prefixes = [f"inv:{{{n}}}:" for n in range(partitions)]
         self._of_partition = {
             name: [prefix + name for prefix in self._prefixes]
-            for name in ("due", "ended", "refs", "journal", "meta", "locations")
+            for name in ("due", "ended", "refs", "journal", "alerts", "meta", "locations")
         }
         self._known: dict[str, LocationKeys] = {}
 
@@ -77,7 +77,7 @@ class Keyspace:
         return self.at(location).skus
 
     def low(self, location: str) -> str:
-        """Set: the location's SKUs whose alert state is not OK."""
+        """Sorted set: the location's SKUs whose alert state is not OK, in order."""
         return self.at(location).low
 
     def hold(self, hold_id: str) -> str:
@@ -99,6 +99,10 @@ class Keyspace:
     def journal(self, partition: int) -> str:
         """Stream: the partition's movements."""
         return self._of_partition["journal"][partition]
+
+    def alerts(self, partition: int) -> str:
+        """Stream: the partition's alerts."""
+        return self._of_partition["alerts"][partition]
 
     def meta(self, partition: int) -> str:
         """Hash: schema, partitions, store id, secret, epoch, seq."""

@@ -31,7 +31,7 @@ class MovementStore:
             "XREVRANGE", self._store.keys.journal(partition), end, "-", "COUNT", count,
             deadline=deadline,
         )  # fmt: skip
-        return [_parse(partition, entry) for entry in entries]
+        return [parse_movement(partition, entry) for entry in entries]
 
     async def after(self, partition: int, seq: int, count: int, deadline: float) -> list[Movement]:
         """The first movements of a partition after this seq, oldest first."""
@@ -39,7 +39,7 @@ class MovementStore:
             "XRANGE", self._store.keys.journal(partition), f"({seq}-0", "+", "COUNT", count,
             deadline=deadline,
         )  # fmt: skip
-        return [_parse(partition, entry) for entry in entries]
+        return [parse_movement(partition, entry) for entry in entries]
 
     async def seq_at(self, partition: int, time_ms: int, deadline: float) -> int:
         """The first seq at or after this time; past the end where all is earlier.
@@ -65,7 +65,8 @@ _BEYOND = 2**53
 """Past every seq."""
 
 
-def _parse(partition: int, entry: list[Any]) -> Movement:
+def parse_movement(partition: int, entry: list[Any]) -> Movement:
+    """A movement from a journal's entry."""
     id_, flat = entry
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     on_hand_delta, held_delta = map(int, fields["delta"].split(" "))

@@ -20,7 +20,7 @@ from inventory_server.stores.scripts import Script, load_script, script_names
 
 log = logging.getLogger(__name__)
 
-SCHEMA: Final = "2"
+SCHEMA: Final = "3"
 OLDEST_REDIS: Final = (6, 2)
 FIRST_WITH_SHEBANG: Final = (7, 0)
 _TIMEOUT_S: Final = 10.0
@@ -29,7 +29,7 @@ SCRIPT_COMMANDS: Final = (
     *("HGET", "HMGET", "HSET", "HSETNX", "HLEN"),
     *("ZADD", "ZREM", "ZCARD", "ZCOUNT", "ZRANGE", "ZRANGEBYSCORE", "ZRANK", "ZSCORE"),
     *("LLEN", "LRANGE", "LTRIM", "RPUSH"),
-    *("SADD", "SREM", "SCARD", "SISMEMBER", "XADD", "XLEN", "XREVRANGE"),
+    *("XADD", "XLEN", "XRANGE", "XREVRANGE", "XTRIM"),
 )
 """Every command that a script runs."""
 

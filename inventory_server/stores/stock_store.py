@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from inventory_server.domain.limits import MAX_TOTAL, MINTED_KEY_RETENTION_MS
-from inventory_server.domain.model import Change, CountLine, Level, Line, Origin
+from inventory_server.domain.model import (
+    Change,
+    CountLine,
+    Level,
+    Line,
+    Origin,
+    Policy,
+    PolicyLine,
+)
 from inventory_server.stores.cursor import make_cursor
 from inventory_server.stores.keys import partition_of
 from inventory_server.stores.outcomes import Due, lines_error
@@ -80,6 +88,15 @@ class StockStore:
         key = self._store.keys.skus(location)
         skus: list[str] = await self._store.command(
             "ZRANGEBYLEX", key, low, high, "LIMIT", 0, count, deadline=deadline
+        )
+        return skus
+
+    async def low_skus(self, location: str, after: str, count: int, deadline: float) -> list[str]:
+        """The location's next SKUs, in order, whose levels are low or out, after this one."""
+        low = f"({after}" if after else "-"
+        key = self._store.keys.low(location)
+        skus: list[str] = await self._store.command(
+            "ZRANGEBYLEX", key, low, "+", "LIMIT", 0, count, deadline=deadline
         )
         return skus
 
@@ -158,9 +175,22 @@ class StockStore:
             "delete_levels", "DeleteStockLevels", scope, levels, (), own, fingerprint, origin
         )
 
+    async def set_policies(
+        self, lines: Sequence[PolicyLine], *, fingerprint: str, origin: Origin
+    ) -> Change | Due:
+        """Sets policies; `lines` are sorted, each level and each location's default once."""
+        levels = [Line(line.sku, line.location, 0) for line in lines]
+        packed = [line.policy.packed for line in lines]
+        scope = Scope(self._store, levels, makes_levels=True, expected=packed)
+        own = (self._kept_ms(origin),)
+        return await self._run(
+            "set_policy", "SetStockPolicy", scope, levels, (), own, fingerprint, origin
+        )
+
     async def import_lines(
         self,
         lines: Sequence[Line],
+        policies: Sequence[Policy],
         *,
         mode: str,
         rows: tuple[int, int],
@@ -168,7 +198,7 @@ class StockStore:
         fingerprint: str,
         origin: Origin,
     ) -> tuple[list[LineRefusal], str, bool] | Due:
-        """Takes in a chunk's lines: SET or ADD, one a level, sorted.
+        """Takes in a chunk's lines: SET or ADD, one a level, sorted, each with its policy.
 
         `rows` is (first_row, next_row). Answers the lines that stayed out, the
         cursor, and whether it is a replay. Raises ImportRefusal.
@@ -177,7 +207,8 @@ class StockStore:
         whole = store.operation_id("ImportStock", origin)
         op = store.operation_id("ImportStock", origin, f"\0{rows[0]}")
         home = partition_of(whole, store.keys.partitions)
-        scope = Scope(store, lines, makes_levels=True, home=home)
+        packed = [policy.packed for policy in policies]
+        scope = Scope(store, lines, makes_levels=True, expected=packed, home=home)
         keys = [store.keys.record(home, op), store.keys.record(home, whole), *scope.keys]
         scope.fixed = (
             store.now_ms, op, fingerprint, origin.actor, reference, mode, self._kept_ms(origin),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from inventory_cli.csv_rows import CsvFile, RowError, find_columns
-from inventory_cli.errors import FileError
+from inventory_cli.errors import FileError, UsageError
 
 VALUES = st.text(st.sampled_from('ab,"\n\r é\u2028'), max_size=6)
 ROWS = st.lists(st.lists(VALUES, min_size=2, max_size=3), min_size=1, max_size=20)
@@ -108,3 +108,16 @@ def test_anything_else_is_not(text: str) -> None:
     columns = find_columns(["sku", "qty"], "online", "rows.csv")
     with pytest.raises(RowError, match="a quantity is a whole number, not "):
         columns.read(["A", text])
+
+
+def test_columns_of_policies_are_read_where_they_say_something() -> None:
+    columns = find_columns(["sku", "qty", "rearm_point", "reorder_point"], "online", "f")
+    assert columns.read_policy(["A", "1", "7", " 5 "]) == [("reorder_point", 5), ("rearm_point", 7)]
+    assert columns.read_policy(["A", "1", "", "0"]) == [("reorder_point", 0)]
+    assert columns.read_policy(["A", "1"]) == []
+    for text in ("x", "1.5", "9" * 30):
+        with pytest.raises(RowError) as error:
+            columns.read_policy(["A", "1", text, ""])
+        assert error.value.field == "rearm_point"
+    with pytest.raises(UsageError, match="more than one"):
+        find_columns(["sku", "qty", "safety_stock", "safety_stock"], "online", "f")

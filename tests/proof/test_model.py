@@ -33,10 +33,11 @@ from inventory_server.domain.model import (
     CountLine,
     HoldChange,
     HoldLine,
-    Level,
     Line,
     Origin,
     PlaceRequest,
+    Policy,
+    PolicyLine,
     ReleaseRequest,
 )
 from inventory_server.domain.rules import sum_lines
@@ -169,6 +170,7 @@ class Story(RuleBasedStateMachine):
         stock = StockStore(self.store, retention_ms=86_400_000)
         expiry = Expiry(holds, self.store.keys)
         self.on_holds = HoldOperations(holds, expiry, default_ttl_ms=DEFAULT_TTL_MS)
+        self.fresh = count()
         self.on_stock = StockOperations(stock, expiry)
         self.availability = AvailabilityOperations(stock, expiry)
         self.sweeper = Sweeper(holds, self.store.keys)
@@ -334,22 +336,11 @@ class Story(RuleBasedStateMachine):
             place, safety_stock=safety, backorder_limit=backorder, reorder_point=reorder,
             rearm_point=max(reorder, rearm),
         )  # fmt: skip
-        self.write_policy(place[0], level)
-
-    def write_policy(self, location: str, level: Level) -> None:
-        """Writes the level as a verb would: journal, counts and index."""
-        n, keys = partition_of(location, PARTITIONS), self.store.keys
-        packed = " ".join(map(str, level[2:]))
-        seq = self.db.hincrby(keys.meta(n), "seq", 1)
-        entry = dict.fromkeys(("id", "actor", "reason", "note", "reference"), "")
-        entry |= dict.fromkeys(("hold_id", "hold", "record"), "")
-        entry |= {"kind": "POLICY", "at_ms": str(self.now), "delta": "0 0", "level": packed}
-        entry |= {"location": location, "sku": level.sku}
-        self.db.xadd(keys.journal(n), entry, id=f"{seq}-0")
-        self.db.set(keys.level(location, level.sku), packed)
-        change_low = self.db.srem if level.alert_state == "OK" else self.db.sadd
-        change_low(keys.low(location), level.sku)
-        self.store.see(f"{n}:{seq}")
+        policy = Policy(level.reorder_point, level.rearm_point, safety, backorder)
+        line = PolicyLine(place[1], place[0], policy)
+        origin = Origin("", ACTOR, f"policy {next(self.fresh)}", False, self.deadline())
+        change = self.runner.run(self.on_stock.set_policies([line], origin=origin))
+        assert change.levels == (level,)
 
     # Holds
 

@@ -132,11 +132,11 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         r"INDEX online/GONE: an index names a level that is not there",
     ),
     "a low level is missing": (
-        lambda db, ids: db.srem(f"{P}low:online", "OUT"),
+        lambda db, ids: db.zrem(f"{P}low:online", "OUT"),
         r"INDEX online/OUT: low lacks the level",
     ),
     "a level is low that is not": (
-        lambda db, ids: db.sadd(f"{P}low:online", "A"),
+        lambda db, ids: db.zadd(f"{P}low:online", {"A": 0}),
         r"INDEX online/A: low has the level",
     ),
     "a location is missing": (
@@ -344,7 +344,7 @@ async def test_a_repair_sets_held_and_indexes_to_what_the_open_holds_say(
     db.zadd(f"{P}due:online:A", {world["confirmed"]: 5, "3-" + "a" * 20: 6})
     db.zrem(f"{P}due", world["part"])
     db.zrem(f"{P}skus:online", "A")
-    db.sadd(f"{P}low:online", "A")
+    db.zadd(f"{P}low:online", {"A": 0})
     request = pb.RepairLevelRequest(sku="A", location="online", validate_only=True)
     kept = dump(db)
     said = await audit.RepairLevel(request)

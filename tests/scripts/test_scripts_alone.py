@@ -26,6 +26,7 @@ from inventory_server.domain.model import (
     Line,
     Origin,
     PlaceRequest,
+    Policy,
     ReleaseRequest,
 )
 from inventory_server.server import Server
@@ -92,7 +93,7 @@ class Story:
         lines = [Line("I", where, count) for where, count in zip(PLACES, counts, strict=True)]
         await self.tell(
             self.stock.import_lines(
-                lines, mode=mode, rows=(first, first + 2), reference="r",
+                lines, [Policy()] * len(lines), mode=mode, rows=(first, first + 2), reference="r",
                 fingerprint=f"{name}-{first}", origin=self.origin(name),
             )
         )  # fmt: skip

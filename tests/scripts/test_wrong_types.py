@@ -59,6 +59,7 @@ class World(NamedTuple):
             "low": lambda: names.low(place_name),
             "skus": lambda: names.skus(place_name),
             "journal": lambda: names.journal(home),
+            "alerts": lambda: names.alerts(home),
             "meta": lambda: names.meta(home),
             "locations": lambda: names.locations(home),
             "due": lambda: names.due(home),
@@ -205,10 +206,11 @@ async def take_back(world: World) -> None:
 Verb = Callable[[World], Awaitable[Any]]
 BEFORE: dict[Verb, Verb] = {rehold_hold: take_back}
 """What has to happen before a verb can do its work."""
-OF_LINES = at_both("level A", "level_due A", "low", "journal", "meta")
+OF_LINES = at_both("level A", "level_due A", "low", "journal", "alerts", "meta")
 TOUCHED: dict[Verb, list[str]] = {
     place_hold: [
-        "new_hold", "due", "refs", *at_both("level B", "level_due B", "low", "journal", "meta"),
+        "new_hold", "due", "refs",
+        *at_both("level B", "level_due B", "low", "journal", "alerts", "meta"),
     ],
     confirm_hold: ["hold", "due", "ended", *OF_LINES],
     confirm_a_part: ["hold", "due", "ended", *OF_LINES],
@@ -221,8 +223,8 @@ TOUCHED: dict[Verb, list[str]] = {
     set_stock_of_new_levels: [
         "record SetStock", *at_both("level C", "low", "skus", "locations", "journal", "meta"),
     ],
-    adjust_stock: ["record AdjustStock", *at_both("level B", "low", "journal", "meta")],
-    record_sale: ["record RecordSale", *at_both("level B", "low", "journal", "meta")],
+    adjust_stock: ["record AdjustStock", *at_both("level B", "low", "journal", "alerts", "meta")],
+    record_sale: ["record RecordSale", *at_both("level B", "low", "journal", "alerts", "meta")],
     transfer_stock: [
         "record TransferStock",
         *at_both("level B", "low", "skus", "locations", "journal", "meta"),

@@ -158,6 +158,34 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
           "metadata": { "sku": "SKU1", "location": "online",
                         "open_holds": "20000" } }
     """
+    ERROR_REASON_REARM_BELOW_REORDER: _ErrorReason.ValueType  # 21
+    """FAILED_PRECONDITION. A rearm point would be below its reorder point.
+
+        { "reason": "REARM_BELOW_REORDER",
+          "metadata": { "short_lines": "1", "sku": "SKU1",
+                        "location": "online", "reorder_point": "10",
+                        "rearm_point": "5" } }
+    """
+    ERROR_REASON_CURSOR_EXPIRED: _ErrorReason.ValueType  # 22
+    """OUT_OF_RANGE. What came after the cursor is not kept any more, or the
+    store has lost data since: read anew, with `snapshot`, or go on from
+    `earliest_cursor` and know that something is missing.
+
+        { "reason": "CURSOR_EXPIRED",
+          "metadata": { "earliest_cursor": "1...." } }
+    """
+    ERROR_REASON_SLOW_CONSUMER: _ErrorReason.ValueType  # 23
+    """RESOURCE_EXHAUSTED. The stream was not read fast enough. Resume from
+    `cursor`: nothing is lost.
+
+        { "reason": "SLOW_CONSUMER", "metadata": { "cursor": "1...." } }
+    """
+    ERROR_REASON_TOO_MANY_STREAMS: _ErrorReason.ValueType  # 24
+    """RESOURCE_EXHAUSTED. The server has as many streams as it takes, or as it
+    takes of one actor.
+
+        { "reason": "TOO_MANY_STREAMS", "metadata": { "limit": "2000" } }
+    """
     ERROR_REASON_TOO_MANY_PARTS: _ErrorReason.ValueType  # 25
     """FAILED_PRECONDITION. The hold was confirmed and released in as many parts
     as can be remembered. End what is left as a whole.
@@ -308,6 +336,34 @@ again when it has fewer.
     { "reason": "LEVEL_BUSY",
       "metadata": { "sku": "SKU1", "location": "online",
                     "open_holds": "20000" } }
+"""
+ERROR_REASON_REARM_BELOW_REORDER: ErrorReason.ValueType  # 21
+"""FAILED_PRECONDITION. A rearm point would be below its reorder point.
+
+    { "reason": "REARM_BELOW_REORDER",
+      "metadata": { "short_lines": "1", "sku": "SKU1",
+                    "location": "online", "reorder_point": "10",
+                    "rearm_point": "5" } }
+"""
+ERROR_REASON_CURSOR_EXPIRED: ErrorReason.ValueType  # 22
+"""OUT_OF_RANGE. What came after the cursor is not kept any more, or the
+store has lost data since: read anew, with `snapshot`, or go on from
+`earliest_cursor` and know that something is missing.
+
+    { "reason": "CURSOR_EXPIRED",
+      "metadata": { "earliest_cursor": "1...." } }
+"""
+ERROR_REASON_SLOW_CONSUMER: ErrorReason.ValueType  # 23
+"""RESOURCE_EXHAUSTED. The stream was not read fast enough. Resume from
+`cursor`: nothing is lost.
+
+    { "reason": "SLOW_CONSUMER", "metadata": { "cursor": "1...." } }
+"""
+ERROR_REASON_TOO_MANY_STREAMS: ErrorReason.ValueType  # 24
+"""RESOURCE_EXHAUSTED. The server has as many streams as it takes, or as it
+takes of one actor.
+
+    { "reason": "TOO_MANY_STREAMS", "metadata": { "limit": "2000" } }
 """
 ERROR_REASON_TOO_MANY_PARTS: ErrorReason.ValueType  # 25
 """FAILED_PRECONDITION. The hold was confirmed and released in as many parts

@@ -56,6 +56,8 @@ class _MovementKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Movement
     """A damaged count of held units was put right."""
     MOVEMENT_KIND_DELETE: _MovementKind.ValueType  # 14
     """The level was deleted."""
+    MOVEMENT_KIND_POLICY: _MovementKind.ValueType  # 15
+    """The policy of a level, or of a location (then there is no SKU), was set."""
 
 class MovementKind(_MovementKind, metaclass=_MovementKindEnumTypeWrapper):
     """The kinds of movements."""
@@ -90,6 +92,8 @@ MOVEMENT_KIND_REPAIR: MovementKind.ValueType  # 13
 """A damaged count of held units was put right."""
 MOVEMENT_KIND_DELETE: MovementKind.ValueType  # 14
 """The level was deleted."""
+MOVEMENT_KIND_POLICY: MovementKind.ValueType  # 15
+"""The policy of a level, or of a location (then there is no SKU), was set."""
 Global___MovementKind: _TypeAlias = MovementKind  # noqa: Y015
 
 @_typing.final

@@ -13,6 +13,7 @@ from inventory.v1 import line_pb2 as _line_pb2
 from inventory.v1 import movement_pb2 as _movement_pb2
 from inventory.v1 import stock_change_reason_pb2 as _stock_change_reason_pb2
 from inventory.v1 import stock_level_pb2 as _stock_level_pb2
+from inventory.v1 import stream_pb2 as _stream_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -665,6 +666,247 @@ class TransferStockResponse(_message.Message):
 Global___TransferStockResponse: _TypeAlias = TransferStockResponse  # noqa: Y015
 
 @_typing.final
+class WatchStockRequest(_message.Message):
+    """Asks for a stream of movements. A filter that is empty lets all through."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SKUS_FIELD_NUMBER: _builtins.int
+    LOCATIONS_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """Go on after this cursor, of this or any other stream or change."""
+    snapshot: _builtins.bool
+    """Begin with the levels as they are now. Not together with `cursor`."""
+    @_builtins.property
+    def skus(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only movements of these SKUs; at most 500."""
+
+    @_builtins.property
+    def locations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only movements at these locations; at most 100."""
+
+    def __init__(
+        self,
+        *,
+        skus: _abc.Iterable[_builtins.str] | None = ...,
+        locations: _abc.Iterable[_builtins.str] | None = ...,
+        cursor: _builtins.str = ...,
+        snapshot: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "locations", b"locations", "skus", b"skus", "snapshot", b"snapshot"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchStockRequest: _TypeAlias = WatchStockRequest  # noqa: Y015
+
+@_typing.final
+class WatchStockResponse(_message.Message):
+    """A message of the stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURSOR_FIELD_NUMBER: _builtins.int
+    MOVEMENT_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_LEVEL_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_END_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """Where to go on after this message; empty within a snapshot."""
+    @_builtins.property
+    def movement(self) -> _movement_pb2.Movement:
+        """A change."""
+
+    @_builtins.property
+    def snapshot_level(self) -> _stock_level_pb2.StockLevel:
+        """A level of the snapshot."""
+
+    @_builtins.property
+    def snapshot_end(self) -> _stream_pb2.SnapshotEnd:
+        """The end of the snapshot."""
+
+    @_builtins.property
+    def heartbeat(self) -> _stream_pb2.Heartbeat:
+        """Nothing happened."""
+
+    def __init__(
+        self,
+        *,
+        cursor: _builtins.str = ...,
+        movement: _movement_pb2.Movement | None = ...,
+        snapshot_level: _stock_level_pb2.StockLevel | None = ...,
+        snapshot_end: _stream_pb2.SnapshotEnd | None = ...,
+        heartbeat: _stream_pb2.Heartbeat | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "heartbeat", b"heartbeat", "movement", b"movement", "snapshot_end", b"snapshot_end", "snapshot_level", b"snapshot_level"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "event", b"event", "heartbeat", b"heartbeat", "movement", b"movement", "snapshot_end", b"snapshot_end", "snapshot_level", b"snapshot_level"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["movement", "snapshot_level", "snapshot_end", "heartbeat"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___WatchStockResponse: _TypeAlias = WatchStockResponse  # noqa: Y015
+
+@_typing.final
+class SetStockPolicyLine(_message.Message):
+    """A policy to set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SKU_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
+    REORDER_POINT_FIELD_NUMBER: _builtins.int
+    REARM_POINT_FIELD_NUMBER: _builtins.int
+    SAFETY_STOCK_FIELD_NUMBER: _builtins.int
+    BACKORDER_LIMIT_FIELD_NUMBER: _builtins.int
+    sku: _builtins.str
+    """The level's SKU; empty for the location's default."""
+    location: _builtins.str
+    """`online` or `store:<id>`."""
+    reorder_point: _builtins.int
+    """At or below this `available`, the level is low. 0 to 2147483647."""
+    rearm_point: _builtins.int
+    """Above this `available`, a low level has recovered. Never below the
+    reorder point; where it was equal to that and is not set, it follows it.
+    """
+    safety_stock: _builtins.int
+    """Units that are never promised. 0 to 2147483647."""
+    backorder_limit: _builtins.int
+    """How far below zero `available` may go. 0 to 2147483647."""
+    def __init__(
+        self,
+        *,
+        sku: _builtins.str = ...,
+        location: _builtins.str = ...,
+        reorder_point: _builtins.int | None = ...,
+        rearm_point: _builtins.int | None = ...,
+        safety_stock: _builtins.int | None = ...,
+        backorder_limit: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_backorder_limit", b"_backorder_limit", "_rearm_point", b"_rearm_point", "_reorder_point", b"_reorder_point", "_safety_stock", b"_safety_stock", "backorder_limit", b"backorder_limit", "rearm_point", b"rearm_point", "reorder_point", b"reorder_point", "safety_stock", b"safety_stock"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_backorder_limit", b"_backorder_limit", "_rearm_point", b"_rearm_point", "_reorder_point", b"_reorder_point", "_safety_stock", b"_safety_stock", "backorder_limit", b"backorder_limit", "location", b"location", "rearm_point", b"rearm_point", "reorder_point", b"reorder_point", "safety_stock", b"safety_stock", "sku", b"sku"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__backorder_limit: _TypeAlias = _typing.Literal["backorder_limit"]  # noqa: Y015
+    _WhichOneofArgType__backorder_limit: _TypeAlias = _typing.Literal["_backorder_limit", b"_backorder_limit"]  # noqa: Y015
+    _WhichOneofReturnType__rearm_point: _TypeAlias = _typing.Literal["rearm_point"]  # noqa: Y015
+    _WhichOneofArgType__rearm_point: _TypeAlias = _typing.Literal["_rearm_point", b"_rearm_point"]  # noqa: Y015
+    _WhichOneofReturnType__reorder_point: _TypeAlias = _typing.Literal["reorder_point"]  # noqa: Y015
+    _WhichOneofArgType__reorder_point: _TypeAlias = _typing.Literal["_reorder_point", b"_reorder_point"]  # noqa: Y015
+    _WhichOneofReturnType__safety_stock: _TypeAlias = _typing.Literal["safety_stock"]  # noqa: Y015
+    _WhichOneofArgType__safety_stock: _TypeAlias = _typing.Literal["_safety_stock", b"_safety_stock"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__backorder_limit) -> _WhichOneofReturnType__backorder_limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rearm_point) -> _WhichOneofReturnType__rearm_point | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reorder_point) -> _WhichOneofReturnType__reorder_point | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__safety_stock) -> _WhichOneofReturnType__safety_stock | None: ...
+
+Global___SetStockPolicyLine: _TypeAlias = SetStockPolicyLine  # noqa: Y015
+
+@_typing.final
+class SetStockPolicyRequest(_message.Message):
+    """Sets policies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___SetStockPolicyLine]:
+        """1 to 500 lines, each level and each location once."""
+
+    def __init__(
+        self,
+        *,
+        lines: _abc.Iterable[Global___SetStockPolicyLine] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetStockPolicyRequest: _TypeAlias = SetStockPolicyRequest  # noqa: Y015
+
+@_typing.final
+class LocationPolicy(_message.Message):
+    """A location's default policy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOCATION_FIELD_NUMBER: _builtins.int
+    REORDER_POINT_FIELD_NUMBER: _builtins.int
+    REARM_POINT_FIELD_NUMBER: _builtins.int
+    SAFETY_STOCK_FIELD_NUMBER: _builtins.int
+    BACKORDER_LIMIT_FIELD_NUMBER: _builtins.int
+    location: _builtins.str
+    """`online` or `store:<id>`."""
+    reorder_point: _builtins.int
+    """For the levels that are made there from now on."""
+    rearm_point: _builtins.int
+    """The same."""
+    safety_stock: _builtins.int
+    """The same."""
+    backorder_limit: _builtins.int
+    """The same."""
+    def __init__(
+        self,
+        *,
+        location: _builtins.str = ...,
+        reorder_point: _builtins.int = ...,
+        rearm_point: _builtins.int = ...,
+        safety_stock: _builtins.int = ...,
+        backorder_limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backorder_limit", b"backorder_limit", "location", b"location", "rearm_point", b"rearm_point", "reorder_point", b"reorder_point", "safety_stock", b"safety_stock"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocationPolicy: _TypeAlias = LocationPolicy  # noqa: Y015
+
+@_typing.final
+class SetStockPolicyResponse(_message.Message):
+    """What was set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVELS_FIELD_NUMBER: _builtins.int
+    DEFAULTS_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """This change's place in the stream of changes. Opaque."""
+    @_builtins.property
+    def levels(self) -> _containers.RepeatedCompositeFieldContainer[_stock_level_pb2.StockLevel]:
+        """The levels as they became, sorted by location, then SKU."""
+
+    @_builtins.property
+    def defaults(self) -> _containers.RepeatedCompositeFieldContainer[Global___LocationPolicy]:
+        """The defaults as they became, sorted by location."""
+
+    def __init__(
+        self,
+        *,
+        levels: _abc.Iterable[_stock_level_pb2.StockLevel] | None = ...,
+        defaults: _abc.Iterable[Global___LocationPolicy] | None = ...,
+        cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "defaults", b"defaults", "levels", b"levels"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetStockPolicyResponse: _TypeAlias = SetStockPolicyResponse  # noqa: Y015
+
+@_typing.final
 class DeleteStockLevelsLine(_message.Message):
     """A level to delete."""
 
@@ -839,24 +1081,55 @@ class ImportRow(_message.Message):
     SKU_FIELD_NUMBER: _builtins.int
     LOCATION_FIELD_NUMBER: _builtins.int
     QUANTITY_FIELD_NUMBER: _builtins.int
+    REORDER_POINT_FIELD_NUMBER: _builtins.int
+    REARM_POINT_FIELD_NUMBER: _builtins.int
+    SAFETY_STOCK_FIELD_NUMBER: _builtins.int
+    BACKORDER_LIMIT_FIELD_NUMBER: _builtins.int
     sku: _builtins.str
     """The sellable thing."""
     location: _builtins.str
     """`online` or `store:<id>`."""
     quantity: _builtins.int
     """SET: the new count. ADD: the units that arrived. 0 to 2147483647."""
+    reorder_point: _builtins.int
+    """The level's policy with it, as of SetStockPolicy; not set, it stays."""
+    rearm_point: _builtins.int
+    """The same."""
+    safety_stock: _builtins.int
+    """The same."""
+    backorder_limit: _builtins.int
+    """The same."""
     def __init__(
         self,
         *,
         sku: _builtins.str = ...,
         location: _builtins.str = ...,
         quantity: _builtins.int = ...,
+        reorder_point: _builtins.int | None = ...,
+        rearm_point: _builtins.int | None = ...,
+        safety_stock: _builtins.int | None = ...,
+        backorder_limit: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_backorder_limit", b"_backorder_limit", "_rearm_point", b"_rearm_point", "_reorder_point", b"_reorder_point", "_safety_stock", b"_safety_stock", "backorder_limit", b"backorder_limit", "rearm_point", b"rearm_point", "reorder_point", b"reorder_point", "safety_stock", b"safety_stock"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["location", b"location", "quantity", b"quantity", "sku", b"sku"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_backorder_limit", b"_backorder_limit", "_rearm_point", b"_rearm_point", "_reorder_point", b"_reorder_point", "_safety_stock", b"_safety_stock", "backorder_limit", b"backorder_limit", "location", b"location", "quantity", b"quantity", "rearm_point", b"rearm_point", "reorder_point", b"reorder_point", "safety_stock", b"safety_stock", "sku", b"sku"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__backorder_limit: _TypeAlias = _typing.Literal["backorder_limit"]  # noqa: Y015
+    _WhichOneofArgType__backorder_limit: _TypeAlias = _typing.Literal["_backorder_limit", b"_backorder_limit"]  # noqa: Y015
+    _WhichOneofReturnType__rearm_point: _TypeAlias = _typing.Literal["rearm_point"]  # noqa: Y015
+    _WhichOneofArgType__rearm_point: _TypeAlias = _typing.Literal["_rearm_point", b"_rearm_point"]  # noqa: Y015
+    _WhichOneofReturnType__reorder_point: _TypeAlias = _typing.Literal["reorder_point"]  # noqa: Y015
+    _WhichOneofArgType__reorder_point: _TypeAlias = _typing.Literal["_reorder_point", b"_reorder_point"]  # noqa: Y015
+    _WhichOneofReturnType__safety_stock: _TypeAlias = _typing.Literal["safety_stock"]  # noqa: Y015
+    _WhichOneofArgType__safety_stock: _TypeAlias = _typing.Literal["_safety_stock", b"_safety_stock"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__backorder_limit) -> _WhichOneofReturnType__backorder_limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rearm_point) -> _WhichOneofReturnType__rearm_point | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reorder_point) -> _WhichOneofReturnType__reorder_point | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__safety_stock) -> _WhichOneofReturnType__safety_stock | None: ...
 
 Global___ImportRow: _TypeAlias = ImportRow  # noqa: Y015
 

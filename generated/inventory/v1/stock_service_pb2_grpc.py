@@ -79,10 +79,20 @@ class StockServiceStub:
                 request_serializer=inventory_dot_v1_dot_stock__service__pb2.DeleteStockLevelsRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_stock__service__pb2.DeleteStockLevelsResponse.FromString,
                 _registered_method=True)
+        self.SetStockPolicy = channel.unary_unary(
+                '/inventory.v1.StockService/SetStockPolicy',
+                request_serializer=inventory_dot_v1_dot_stock__service__pb2.SetStockPolicyRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_stock__service__pb2.SetStockPolicyResponse.FromString,
+                _registered_method=True)
         self.ListMovements = channel.unary_unary(
                 '/inventory.v1.StockService/ListMovements',
                 request_serializer=inventory_dot_v1_dot_stock__service__pb2.ListMovementsRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_stock__service__pb2.ListMovementsResponse.FromString,
+                _registered_method=True)
+        self.WatchStock = channel.unary_stream(
+                '/inventory.v1.StockService/WatchStock',
+                request_serializer=inventory_dot_v1_dot_stock__service__pb2.WatchStockRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_stock__service__pb2.WatchStockResponse.FromString,
                 _registered_method=True)
         self.ImportStock = channel.stream_stream(
                 '/inventory.v1.StockService/ImportStock',
@@ -192,6 +202,21 @@ class StockServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetStockPolicy(self, request, context):
+        """Sets reorder points, safety stock and backorder limits, of levels or of
+        locations, all lines or none. What a line does not set stays as it is.
+
+        A line without a SKU is the location's default: it is copied into levels
+        when they are made, and changes none that exist. The levels are judged
+        anew: they may become low, or recover.
+
+        Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
+        REARM_BELOW_REORDER, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListMovements(self, request, context):
         """Lists movements, newest first, in pages: the audit trail, as far back as
         it is kept.
@@ -202,6 +227,18 @@ class StockServiceServicer:
         was set back, movements are found by the order in which they happened.
 
         Errors: INVALID_REQUEST, STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchStock(self, request, context):
+        """Streams every movement as it happens, for as long as the caller listens:
+        as WatchLowStock does with alerts. The cursor that a change was answered
+        with lets a watcher go on right after that change.
+
+        Errors: INVALID_REQUEST, CURSOR_EXPIRED, SLOW_CONSUMER, TOO_MANY_STREAMS,
+        DRAINING, STORE_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -266,10 +303,20 @@ def add_StockServiceServicer_to_server(servicer, server):
                     request_deserializer=inventory_dot_v1_dot_stock__service__pb2.DeleteStockLevelsRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_stock__service__pb2.DeleteStockLevelsResponse.SerializeToString,
             ),
+            'SetStockPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetStockPolicy,
+                    request_deserializer=inventory_dot_v1_dot_stock__service__pb2.SetStockPolicyRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_stock__service__pb2.SetStockPolicyResponse.SerializeToString,
+            ),
             'ListMovements': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMovements,
                     request_deserializer=inventory_dot_v1_dot_stock__service__pb2.ListMovementsRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_stock__service__pb2.ListMovementsResponse.SerializeToString,
+            ),
+            'WatchStock': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchStock,
+                    request_deserializer=inventory_dot_v1_dot_stock__service__pb2.WatchStockRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_stock__service__pb2.WatchStockResponse.SerializeToString,
             ),
             'ImportStock': grpc.stream_stream_rpc_method_handler(
                     servicer.ImportStock,
@@ -509,6 +556,33 @@ class StockService:
             _registered_method=True)
 
     @staticmethod
+    def SetStockPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.StockService/SetStockPolicy',
+            inventory_dot_v1_dot_stock__service__pb2.SetStockPolicyRequest.SerializeToString,
+            inventory_dot_v1_dot_stock__service__pb2.SetStockPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListMovements(request,
             target,
             options=(),
@@ -525,6 +599,33 @@ class StockService:
             '/inventory.v1.StockService/ListMovements',
             inventory_dot_v1_dot_stock__service__pb2.ListMovementsRequest.SerializeToString,
             inventory_dot_v1_dot_stock__service__pb2.ListMovementsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchStock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/inventory.v1.StockService/WatchStock',
+            inventory_dot_v1_dot_stock__service__pb2.WatchStockRequest.SerializeToString,
+            inventory_dot_v1_dot_stock__service__pb2.WatchStockResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -99,6 +99,17 @@ class StockServiceStub:
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
     LEVEL_IN_USE, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
     """
+    SetStockPolicy: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.SetStockPolicyRequest, _stock_service_pb2.SetStockPolicyResponse]
+    """Sets reorder points, safety stock and backorder limits, of levels or of
+    locations, all lines or none. What a line does not set stays as it is.
+
+    A line without a SKU is the location's default: it is copied into levels
+    when they are made, and changes none that exist. The levels are judged
+    anew: they may become low, or recover.
+
+    Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
+    REARM_BELOW_REORDER, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
+    """
     ListMovements: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.ListMovementsRequest, _stock_service_pb2.ListMovementsResponse]
     """Lists movements, newest first, in pages: the audit trail, as far back as
     it is kept.
@@ -109,6 +120,14 @@ class StockServiceStub:
     was set back, movements are found by the order in which they happened.
 
     Errors: INVALID_REQUEST, STORE_UNAVAILABLE.
+    """
+    WatchStock: _grpc.UnaryStreamMultiCallable[_stock_service_pb2.WatchStockRequest, _stock_service_pb2.WatchStockResponse]
+    """Streams every movement as it happens, for as long as the caller listens:
+    as WatchLowStock does with alerts. The cursor that a change was answered
+    with lets a watcher go on right after that change.
+
+    Errors: INVALID_REQUEST, CURSOR_EXPIRED, SLOW_CONSUMER, TOO_MANY_STREAMS,
+    DRAINING, STORE_UNAVAILABLE.
     """
     ImportStock: _grpc.StreamStreamMultiCallable[_stock_service_pb2.ImportStockRequest, _stock_service_pb2.ImportStockResponse]
     """Imports rows in chunks, each chunk answered in turn.
@@ -194,6 +213,17 @@ class StockServiceAsyncStub(StockServiceStub):
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
     LEVEL_IN_USE, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
     """
+    SetStockPolicy: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.SetStockPolicyRequest, _stock_service_pb2.SetStockPolicyResponse]  # type: ignore[assignment]
+    """Sets reorder points, safety stock and backorder limits, of levels or of
+    locations, all lines or none. What a line does not set stays as it is.
+
+    A line without a SKU is the location's default: it is copied into levels
+    when they are made, and changes none that exist. The levels are judged
+    anew: they may become low, or recover.
+
+    Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
+    REARM_BELOW_REORDER, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
+    """
     ListMovements: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.ListMovementsRequest, _stock_service_pb2.ListMovementsResponse]  # type: ignore[assignment]
     """Lists movements, newest first, in pages: the audit trail, as far back as
     it is kept.
@@ -204,6 +234,14 @@ class StockServiceAsyncStub(StockServiceStub):
     was set back, movements are found by the order in which they happened.
 
     Errors: INVALID_REQUEST, STORE_UNAVAILABLE.
+    """
+    WatchStock: _aio.UnaryStreamMultiCallable[_stock_service_pb2.WatchStockRequest, _stock_service_pb2.WatchStockResponse]  # type: ignore[assignment]
+    """Streams every movement as it happens, for as long as the caller listens:
+    as WatchLowStock does with alerts. The cursor that a change was answered
+    with lets a watcher go on right after that change.
+
+    Errors: INVALID_REQUEST, CURSOR_EXPIRED, SLOW_CONSUMER, TOO_MANY_STREAMS,
+    DRAINING, STORE_UNAVAILABLE.
     """
     ImportStock: _aio.StreamStreamMultiCallable[_stock_service_pb2.ImportStockRequest, _stock_service_pb2.ImportStockResponse]  # type: ignore[assignment]
     """Imports rows in chunks, each chunk answered in turn.
@@ -336,6 +374,23 @@ class StockServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def SetStockPolicy(
+        self,
+        request: _stock_service_pb2.SetStockPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stock_service_pb2.SetStockPolicyResponse, _abc.Awaitable[_stock_service_pb2.SetStockPolicyResponse]]:
+        """Sets reorder points, safety stock and backorder limits, of levels or of
+        locations, all lines or none. What a line does not set stays as it is.
+
+        A line without a SKU is the location's default: it is copied into levels
+        when they are made, and changes none that exist. The levels are judged
+        anew: they may become low, or recover.
+
+        Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
+        REARM_BELOW_REORDER, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
+        """
+
+    @_abc_1.abstractmethod
     def ListMovements(
         self,
         request: _stock_service_pb2.ListMovementsRequest,
@@ -350,6 +405,20 @@ class StockServiceServicer(metaclass=_abc_1.ABCMeta):
         was set back, movements are found by the order in which they happened.
 
         Errors: INVALID_REQUEST, STORE_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchStock(
+        self,
+        request: _stock_service_pb2.WatchStockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_stock_service_pb2.WatchStockResponse], _abc.AsyncIterator[_stock_service_pb2.WatchStockResponse]]:
+        """Streams every movement as it happens, for as long as the caller listens:
+        as WatchLowStock does with alerts. The cursor that a change was answered
+        with lets a watcher go on right after that change.
+
+        Errors: INVALID_REQUEST, CURSOR_EXPIRED, SLOW_CONSUMER, TOO_MANY_STREAMS,
+        DRAINING, STORE_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

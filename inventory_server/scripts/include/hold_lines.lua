@@ -55,7 +55,7 @@ local function read_lines(hold, levels)
       known = { level = read_level(prefix .. 'level:' .. name), due = prefix .. 'due:' .. name,
         low = prefix .. 'low:' .. line.location }
       redis.call('ZCARD', known.due)
-      redis.call('SCARD', known.low)
+      redis.call('ZCARD', known.low)
       levels[name] = known
     end
     line.level, line.due, line.low = known.level, known.due, known.low

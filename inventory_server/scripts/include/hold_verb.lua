@@ -13,6 +13,7 @@ local function open_partitions(lines, guards, opened)
       local partition, refusal = open_partition(line.number, partition_key(line.number, 'meta'),
         partition_key(line.number, 'journal'), match(guards, '^%w+'), epoch, seen_seq)
       if refusal then return refusal end
+      check_alerts(partition)
       opened[line.number] = partition
       opened[#opened + 1] = partition
     end

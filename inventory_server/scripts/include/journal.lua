@@ -9,6 +9,27 @@ local function check_key(key, name)
   if key ~= name then error('not the key of its arguments: ' .. key .. ', but ' .. name) end
 end
 
+-- The alerts: one entry each time that a level becomes low, runs out or
+-- recovers, under the seq of the movement that did it.
+local ALERTS = { LOW = 'LOW', OUT = 'OUT', OK = 'RECOVERED' }
+
+local function append_alert(partition, cause, by, number, line, hold)
+  local level = line.level
+  redis.call('XADD', partition.alerts, format('%d-0', partition.seq),
+    'kind', ALERTS[level.alert_state], 'at_ms', by.at, 'location', line.location, 'sku', line.sku,
+    'before', format('%d', level.units_before), 'after', format('%d', available(level)),
+    'level', level.packed, 'cause', cause, 'id', format('%s.%d', by.op, number),
+    'hold_id', hold and hold.id or '', 'reference', by.reference, 'actor', by.actor)
+end
+
+-- Fails where the alerts would refuse an entry after the journal has taken one.
+local function check_alerts(partition)
+  local last = redis.call('XREVRANGE', partition.alerts, '+', '-', 'COUNT', 1)[1]
+  if last and tonumber(match(last[1], '^%d+')) > partition.seq then
+    error('the alerts are ahead of the journal: ' .. partition.alerts)
+  end
+end
+
 -- The journal: one entry a level or hold touched, with the state that
 -- resulted. Entries always have the same fields, in the same order. The ids
 -- are contiguous a partition, so a gap can be told from an end.
@@ -17,6 +38,7 @@ end
 -- `hold` is nil or { id, state, record }, with state and record empty but in
 -- the entry that speaks for the hold itself.
 local function append_movement(partition, kind, by, number, line, on_hand_delta, held_delta, hold)
+  local level = line and line.level
   partition.seq = partition.seq + 1
   redis.call('XADD', partition.journal, format('%d-0', partition.seq),
     'id', format('%s.%d', by.op, number), 'kind', kind, 'at_ms', by.at, 'actor', by.actor,
@@ -26,6 +48,10 @@ local function append_movement(partition, kind, by, number, line, on_hand_delta,
     'level', line and line.level.packed or '',
     'hold_id', hold and hold.id or '', 'hold', hold and hold.state or '',
     'record', hold and hold.record or '')
+  if level and level.state_before and level.state_before ~= level.alert_state then
+    append_alert(partition, kind, by, number, line, hold)
+  end
+  if level then level.units_before = nil end
 end
 
 -- Writes each partition's seq back and answers where the change stands in
@@ -50,7 +76,10 @@ local function open_partition(number, meta, journal, store_id, epoch, seen_seq)
     return nil, { 'rewound', number, stored[1] or '', stored[2] or '', stored[3] or '' }
   end
   redis.call('XLEN', journal)
-  return { number = number, epoch = epoch, meta = meta, journal = journal, seq = seq }
+  return {
+    number = number, epoch = epoch, meta = meta, journal = journal, seq = seq,
+    alerts = partition_key(number, 'alerts'),
+  }
 end
 
 -- Fails where one of several journals would refuse its entry after another

@@ -3,6 +3,15 @@
 -- " safety_stock backorder_limit reorder_point rearm_point alert_state".
 local NO_POLICY = ' 0 0 0 0'
 
+-- Gives the level this policy: " safety_stock backorder_limit reorder_point rearm_point".
+local function take_policy(level, policy)
+  local safety, backorder, reorder, rearm = match(policy, '^ (%d+) (%d+) (%d+) (%d+)$')
+  if not safety then error('not a policy: ' .. policy) end
+  level.safety_stock, level.backorder_limit = tonumber(safety), tonumber(backorder)
+  level.reorder_point, level.rearm_point = tonumber(reorder), tonumber(rearm)
+  level.policy = policy
+end
+
 local function read_level(key)
   local packed = redis.call('GET', key)
   if not packed then return nil end
@@ -16,10 +25,8 @@ local function read_level(key)
   if rest ~= '' then
     local policy, alert_state = match(rest, '^( %d+ %d+ %d+ %d+) (%u+)$')
     if not policy then error('not a level: ' .. key) end
-    local safety, backorder, reorder, rearm = match(policy, '(%d+) (%d+) (%d+) (%d+)')
-    level.safety_stock, level.backorder_limit = tonumber(safety), tonumber(backorder)
-    level.reorder_point, level.rearm_point = tonumber(reorder), tonumber(rearm)
-    level.policy, level.alert_state, level.stored_alert_state = policy, alert_state, alert_state
+    take_policy(level, policy)
+    level.alert_state, level.stored_alert_state = alert_state, alert_state
   end
   return level
 end
@@ -32,6 +39,8 @@ end
 -- level that became low has to pass its rearm point before it is OK again.
 -- Counts stay within 14 digits (MAX_TOTAL), so %d writes them exactly.
 local function change_level(level, on_hand_delta, held_delta)
+  level.units_before = level.units_before or available(level)
+  level.state_before = level.alert_state
   level.on_hand = level.on_hand + on_hand_delta
   level.held = level.held + held_delta
   level.version = level.version + 1
@@ -50,17 +59,28 @@ local function change_level(level, on_hand_delta, held_delta)
   level.packed = packed
 end
 
--- Fails where the index that the level is about to enter or leave is not of
--- its type: a write that failed after another would leave that one.
+-- Whether the level is about to enter or leave the index of low ones. Fails
+-- where that is not of its type: a write that failed after another would leave
+-- that one.
 local function check_low(level, low_key)
-  if level.alert_state ~= level.stored_alert_state then redis.call('SCARD', low_key) end
+  if level.alert_state == level.stored_alert_state then return false end
+  redis.call('ZCARD', low_key)
+  return true
+end
+
+local function write_low(level, low_key, sku)
+  if level.alert_state == 'OK' then
+    redis.call('ZREM', low_key, sku)
+  else
+    redis.call('ZADD', low_key, '0', sku)
+  end
 end
 
 -- Writes the level back, and the index of levels that are not OK.
 local function write_level(level, low_key, sku)
   redis.call('SET', level.key, level.packed)
   if level.alert_state ~= level.stored_alert_state then
-    redis.call(level.alert_state == 'OK' and 'SREM' or 'SADD', low_key, sku)
+    write_low(level, low_key, sku)
     level.stored_alert_state = level.alert_state
   end
 end

@@ -1,6 +1,6 @@
 -- The scope of a verb whose keys the caller names: partitions, locations and
 -- lines, each as many KEYS and ARGV as stands here.
---   partition  KEYS meta, journal, locations*  ARGV number, epoch, seen_seq
+--   partition  KEYS meta, journal, alerts, locations*  ARGV number, epoch, seen_seq
 --   location   KEYS low, skus*                 ARGV index of its partition, name
 --   line       KEYS level, due                 ARGV index of its location, sku, `values` amounts
 -- * only of verbs that make levels. `counts` reads "partitions locations lines store_id".
@@ -13,13 +13,14 @@ local function read_scope(key_at, arg_at, counts, values, least, makes_levels)
     local prefix = partition_key(ARGV[arg_at], '')
     check_key(KEYS[key_at], prefix .. 'meta')
     check_key(KEYS[key_at + 1], prefix .. 'journal')
-    if makes_levels then check_key(KEYS[key_at + 2], prefix .. 'locations') end
+    check_key(KEYS[key_at + 2], prefix .. 'alerts')
+    if makes_levels then check_key(KEYS[key_at + 3], prefix .. 'locations') end
     local partition, refusal = open_partition(ARGV[arg_at], KEYS[key_at], KEYS[key_at + 1],
       store_id, ARGV[arg_at + 1], whole(ARGV[arg_at + 2], 0))
     if refusal then return nil, refusal end
-    partition.prefix, partition.locations = prefix, makes_levels and KEYS[key_at + 2]
+    partition.prefix, partition.locations = prefix, makes_levels and KEYS[key_at + 3]
     partitions[i] = partition
-    key_at, arg_at = key_at + (makes_levels and 3 or 2), arg_at + 3
+    key_at, arg_at = key_at + (makes_levels and 4 or 3), arg_at + 3
   end
   check_journals(partitions)
   for i = 1, tonumber(location_count) do

@@ -9,13 +9,24 @@ local function answer_known(key, fingerprint)
   return { 'replay', outcome }
 end
 
--- A level that is not there yet. It starts from OK and may alert at once.
-local function new_level(key)
-  return {
-    key = key, on_hand = 0, held = 0, version = 0, safety_stock = 0, backorder_limit = 0,
-    reorder_point = 0, rearm_point = 0, policy = NO_POLICY,
+-- A location's default policy: what its levels are made with.
+local function default_policy(line)
+  local location = line.within
+  if not location.default then
+    local stored = redis.call('HGET', location.partition.locations, location.name)
+    location.default = stored and stored ~= '' and stored or NO_POLICY
+  end
+  return location.default
+end
+
+-- The line's level, which is not there yet. It starts from OK and may alert at once.
+local function new_level(line)
+  local level = {
+    key = line.key, on_hand = 0, held = 0, version = 0, units_before = 0,
     alert_state = 'OK', stored_alert_state = 'OK', is_new = true,
   }
+  take_policy(level, default_policy(line))
+  return level
 end
 
 -- Fails where the record is not that of this op, or an index that levels go
@@ -23,11 +34,12 @@ end
 local function check_indexes(scope)
   check_key(KEYS[1], scope.partitions[1].prefix .. 'key:' .. ARGV[2])
   for _, partition in ipairs(scope.partitions) do
+    check_alerts(partition)
     if partition.locations then redis.call('HLEN', partition.locations) end
   end
   for _, location in ipairs(scope.locations) do
     if location.skus then redis.call('ZCARD', location.skus) end
-    redis.call('SCARD', location.low)
+    redis.call('ZCARD', location.low)
   end
 end
 

@@ -1,0 +1,235 @@
+"""Streams: one reader a process and stream, and a bounded queue for each subscriber.
+
+The reader asks Redis for what is new a few times in a tenth of a second, in
+one command for all partitions, and only while somebody watches. A subscriber
+reads what lies between its cursor and the reader's place by itself, and joins
+the reader when both are at the same place: so nothing is lost, nothing comes
+twice, and one that is slow delays nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from typing import Final
+
+from inventory_server.domain.errors import (
+    Draining,
+    InventoryError,
+    SlowConsumer,
+    StoreUnavailable,
+    TooManyStreams,
+)
+from inventory_server.domain.stream import Event, Message, Wanted
+from inventory_server.stores.stream_store import StreamStore
+
+log = logging.getLogger(__name__)
+
+Versions = Mapping[tuple[str, str], int]
+"""The versions of the levels that a snapshot has sent, by (location, sku)."""
+
+
+class _Subscriber:
+    """Somebody who watches: what is on its way to it, and how its stream is to end."""
+
+    MOST_WAITING: Final = 1000
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self.waiting: deque[Message] = deque()
+        self.woken = asyncio.Event()
+        self.is_slow = False
+        self.end: InventoryError | None = None
+
+    def put(self, message: Message) -> None:
+        """Queues a message; one that does not read gets no more."""
+        if self.is_slow:
+            return
+        if len(self.waiting) >= self.MOST_WAITING:
+            self.is_slow = True
+        else:
+            self.waiting.append(message)
+        self.woken.set()
+
+
+class StreamHub:
+    """Fans one stream out to everybody who watches it."""
+
+    POLL_S: Final = 0.03
+    RETRY_S: Final = 0.2
+    CHECK_S: Final = 0.25
+    """How often the reader looks how far the partitions have come, whatever the stream has."""
+    A_READ: Final = 500
+
+    def __init__(self, store: StreamStore, *, max_streams: int, heartbeat_s: float) -> None:
+        self._store = store
+        self._max_streams = max_streams
+        self._heartbeat_s = heartbeat_s
+        self._subscribers: set[_Subscriber] = set()
+        self._watchers = 0
+        self._reader: asyncio.Task[None] | None = None
+        self._seqs: list[int] = []
+        self._cursor = ""
+        self._checked_at = 0.0
+        self._moved = asyncio.Event()
+        self._draining = False
+
+    async def watch(
+        self, wanted: Wanted, seqs: Sequence[int] | None, sent: Versions
+    ) -> AsyncGenerator[Message, None]:
+        """Events after these seqs (None: from now), heartbeats between them.
+
+        Events of levels whose version `sent` has are left out. Ends with CursorExpired,
+        SlowConsumer, Draining; raises TooManyStreams at once.
+        """
+        if self._watchers >= self._max_streams:
+            raise TooManyStreams(self._max_streams)
+        self._watchers += 1
+        subscriber = _Subscriber(wanted)
+        try:
+            if seqs is None:
+                seqs = [place.seq for place in await self._store.places()]
+                yield Message(self._store.cursor(seqs))
+            place = list(seqs)
+            async for message in self._catch_up(subscriber, place):
+                if _is_new(message, sent):
+                    yield message
+            async for message in self._tail(subscriber, self._store.cursor(place)):
+                if _is_new(message, sent):
+                    yield message
+        finally:
+            self._subscribers.discard(subscriber)
+            self._watchers -= 1
+
+    async def stop(self) -> None:
+        """Ends every stream after a last heartbeat."""
+        self._draining = True
+        for subscriber in self._subscribers:
+            subscriber.end = Draining()
+            subscriber.woken.set()
+        self._moved.set()
+        if self._reader is not None:
+            await asyncio.gather(self._reader, return_exceptions=True)
+
+    async def _catch_up(self, subscriber: _Subscriber, place: list[int]) -> AsyncIterator[Message]:
+        """Reads to where the reader is, and joins it there."""
+        while True:
+            self._start()
+            if self._draining:
+                raise Draining
+            if not self._seqs or any(map(int.__gt__, place, self._seqs)):
+                # The reader has just begun, or is about to come to where the cursor is.
+                self._moved.clear()
+                await self._moved.wait()
+                self._store.check(place, await self._store.places())
+                continue
+            behind = [n for n, seq in enumerate(place) if seq < self._seqs[n]]
+            if not behind:
+                # Nothing is awaited between the look and this: both are at the same place.
+                self._subscribers.add(subscriber)
+                return
+            for number in behind:
+                last = self._seqs[number]
+                while place[number] < last:
+                    events = await self._store.between(number, place[number], last, self.A_READ)
+                    for event in events:
+                        place[number] = event.seq
+                        if subscriber.wanted.takes(event):
+                            yield Message(self._store.cursor(place), event)
+                    if len(events) < self.A_READ:
+                        place[number] = last
+
+    async def _tail(self, subscriber: _Subscriber, cursor: str) -> AsyncIterator[Message]:
+        while True:
+            while subscriber.waiting:
+                message = subscriber.waiting.popleft()
+                cursor = message.cursor
+                yield message
+            if subscriber.is_slow:
+                raise SlowConsumer(cursor)
+            if subscriber.end is not None:
+                if isinstance(subscriber.end, Draining):
+                    yield Message(self._cursor)
+                raise subscriber.end
+            subscriber.woken.clear()
+            try:
+                async with asyncio.timeout(self._heartbeat_s):
+                    await subscriber.woken.wait()
+            except TimeoutError:
+                # All that the reader has seen has been put into the queue, and that is empty.
+                cursor = self._cursor
+                yield Message(cursor)
+
+    def _start(self) -> None:
+        if (self._reader is None or self._reader.done()) and not self._draining:
+            self._seqs = []
+            self._reader = asyncio.get_running_loop().create_task(self._read(), name="stream")
+
+    async def _read(self) -> None:
+        """Reads while somebody watches."""
+        failed = False
+        while self._watchers and not self._draining:
+            try:
+                is_done = await self._read_once()
+            except StoreUnavailable as error:
+                if not failed:
+                    log.warning("a stream waits for the store: %s", error)
+                failed = True
+                await asyncio.sleep(self.RETRY_S)
+                continue
+            except InventoryError as error:
+                self._fail(error)
+                return
+            except Exception as error:
+                self._fail(StoreUnavailable(f"the stream cannot be read: {error}"))
+                raise
+            failed = False
+            if is_done:
+                await asyncio.sleep(self.POLL_S)
+
+    async def _read_once(self) -> bool:
+        """Reads what is new; answers whether that was all."""
+        now, places = asyncio.get_running_loop().time(), None
+        if not self._seqs or now - self._checked_at >= self.CHECK_S:
+            self._checked_at = now
+            places = await self._store.places()
+            if self._seqs:
+                self._store.check(self._seqs, places)
+            else:
+                self._seqs = [place.seq for place in places]
+        events = await self._store.after(self._seqs, self.A_READ)
+        self._deliver(events)
+        is_done = len(events) < self.A_READ
+        if places is not None and is_done:
+            # All up to there has been read: a quiet stream's cursor must not grow old.
+            self._seqs = [max(s, place.seq) for s, place in zip(self._seqs, places, strict=True)]
+            self._cursor = self._store.cursor(self._seqs)
+        self._moved.set()
+        return is_done
+
+    def _deliver(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._seqs[event.partition] = event.seq
+            self._cursor = self._store.cursor(self._seqs)
+            message = Message(self._cursor, event)
+            for subscriber in self._subscribers:
+                if subscriber.wanted.takes(event):
+                    subscriber.put(message)
+
+    def _fail(self, error: InventoryError) -> None:
+        log.error("a stream ends for everybody: %s", error)
+        for subscriber in self._subscribers:
+            subscriber.end = error
+            subscriber.woken.set()
+        self._seqs = []
+        self._moved.set()
+
+
+def _is_new(message: Message, sent: Versions) -> bool:
+    """Whether the snapshot did not have this already."""
+    event = message.event
+    if event is None or event.level is None or not sent:
+        return True
+    return event.level.version > sent.get((event.location, event.sku), 0)
