@@ -410,7 +410,7 @@ def test_a_redis_user_who_may_not_run_every_command_of_the_scripts_is_refused(
     own_redis: str,
 ) -> None:
     with contextlib.closing(redis.Redis.from_url(own_redis)) as db:
-        db.acl_setuser("default", enabled=True, nopass=True, commands=["-zadd", "-sadd"])
+        db.acl_setuser("default", enabled=True, nopass=True, commands=["-zadd", "-xadd"])
         flags = ("--port", "0", "--redis-url", own_redis, "--durability", "declared")
         assert "this Redis user may not run ZADD, XADD" in refused(run(*flags))
         assert db.dbsize() == 0

@@ -18,7 +18,7 @@ from inventory_server.server import Server
 from inventory_server.settings import Settings
 from inventory_server.stores.operation_id import operation_id
 from tests.calls import line
-from tests.proof.load import READS, Asking, Load
+from tests.proof.load import COLD, READS, Asking, Load
 from tests.proof.witness import Movement, Store, read_store, witness
 
 Recorded = tuple[list[Asking], Store]
@@ -36,6 +36,8 @@ async def record(redis_url: str) -> list[Asking]:
     await load.stock_up()
     await load.hoard(6)
     await load.run(700, callers=20)
+    # A change at the end of a journal that is in no other one.
+    await load.ask("RecordSale", stock_pb.RecordSaleRequest(lines=[line(COLD[0])]))
     await load.close()
     await server.stop()
     return load.askings
