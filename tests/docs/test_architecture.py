@@ -60,7 +60,8 @@ def test_the_parts_of_a_hold_are_those_that_the_script_writes() -> None:
 
 def test_the_fields_of_a_journal_entry_are_all_there() -> None:
     lua = (SCRIPTS / "include" / "journal.lua").read_text("utf-8")
-    entry = lua.partition("function append_movement(")[2].partition("redis.call('XADD'")[2].partition("hold.record or ''")[0]
+    written = lua.partition("function append_movement(")[2].partition("redis.call('XADD'")[2]
+    entry = written.partition("hold.record or ''")[0]
     fields = re.findall(r"'([a-z_]+)', ", entry)
     assert len(fields) == 14
     text = PAGE.partition("**Journal entry**")[2].partition("\n\n")[0]
