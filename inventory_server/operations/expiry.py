@@ -31,8 +31,10 @@ class Expiry:
         self._holds = holds
         self._keys = keys
 
-    MAX_IDLE_RUNS: Final = 3
-    """So often a hold may be due and not be found on its level; then its index is damaged."""
+    MAX_IDLE_RUNS: Final = 100
+    """So often a hold may be due and not be found on its level; then its index is damaged.
+    Others expire holds too, and may be faster a few times.
+    """
 
     async def expire_levels(self, due: Due, deadline: float) -> int:
         """Expires until nothing is due on these levels; answers how many holds expired."""
