@@ -15,7 +15,7 @@ from itertools import count
 from typing import Final
 
 from benchmarks.payloads import CHUNK_ROWS, LOCATION, ON_HAND, TTL_S
-from inventory_server.domain.model import ConfirmRequest, Line, Origin, PlaceRequest
+from inventory_server.domain.model import ConfirmRequest, Line, Origin, PlaceRequest, Policy
 from inventory_server.stores.hold_store import HoldStore
 from inventory_server.stores.keys import partition_of
 from inventory_server.stores.opening import StoreOpener
@@ -116,6 +116,7 @@ async def _set_levels(store: RedisStore, skus: Sequence[str]) -> None:
         lines = [Line(sku, LOCATION, ON_HAND) for sku in sorted(skus[at : at + CHUNK_ROWS])]
         await stock.import_lines(
             lines,
+            [Policy()] * len(lines),
             mode="SET",
             rows=(at + 1, at + len(lines) + 1),
             reference="",
