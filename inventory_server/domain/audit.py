@@ -7,7 +7,7 @@ from typing import NamedTuple
 from inventory_server.domain.model import Level
 
 
-class Finding(NamedTuple):
+class Discrepancy(NamedTuple):
     """Something that is not as it should be; `kind` is a DiscrepancyKind by its short name."""
 
     kind: str

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from inventory_server.domain.audit import Finding, Repair, VerifyProgress, VerifySummary
+from inventory_server.domain.audit import Discrepancy, Repair, VerifyProgress, VerifySummary
 from inventory_server.domain.fingerprint import fingerprint
 from inventory_server.domain.model import Line, Origin
 from inventory_server.operations.journal_audit import JournalAudit
@@ -15,7 +15,7 @@ from inventory_server.operations.level_sum import LevelSum
 from inventory_server.stores.audit_store import AuditStore
 from inventory_server.stores.movement_store import MovementStore
 
-Part = Finding | VerifyProgress | VerifySummary
+Part = Discrepancy | VerifyProgress | VerifySummary
 
 
 class AuditOperations:
@@ -30,21 +30,21 @@ class AuditOperations:
     async def verify(self) -> AsyncIterator[Part]:
         """Findings as they come, how far it is about twice a second, and a summary at the end."""
         loop = asyncio.get_running_loop()
-        keys, movements, discrepancies, unsettled = 0, 0, 0, 0
+        keys, movements, found, unsettled = 0, 0, 0, 0
         total, said_at = await self._store.count_keys(), 0.0
         audit = KeyAudit(self._store, LevelSum(self._store, self._movements))
         await audit.prepare()
-        async for key_count, movement_count, findings in self._parts(audit):
+        async for key_count, movement_count, page in self._parts(audit):
             keys, movements = keys + key_count, movements + movement_count
-            for finding in findings:
-                unsettled += finding.unsettled
-                discrepancies += not finding.unsettled
-                yield finding
+            for discrepancy in page:
+                unsettled += discrepancy.unsettled
+                found += not discrepancy.unsettled
+                yield discrepancy
             if loop.time() - said_at >= self.PROGRESS_S:
                 said_at = loop.time()
                 yield VerifyProgress(keys, max(total, keys), movements)
         yield VerifyProgress(keys, keys, movements)
-        yield VerifySummary(audit.levels, audit.holds, movements, discrepancies, unsettled)
+        yield VerifySummary(audit.levels, audit.holds, movements, found, unsettled)
 
     async def repair(
         self, sku: str, location: str, *, validate_only: bool, origin: Origin
@@ -62,7 +62,9 @@ class AuditOperations:
             origin=origin,
         )
 
-    async def _parts(self, audit: KeyAudit) -> AsyncIterator[tuple[int, int, Sequence[Finding]]]:
+    async def _parts(
+        self, audit: KeyAudit
+    ) -> AsyncIterator[tuple[int, int, Sequence[Discrepancy]]]:
         """Keys and movements that were looked at, and what is wrong with them."""
         yield 0, 0, await audit.verify_metas()
         async for page in self._store.keys():
@@ -71,8 +73,8 @@ class AuditOperations:
         for partition in range(self._store.partitions):
             if await self._store.has_journal(partition):
                 try:
-                    async for count, findings in journals.verify(partition):
-                        yield 0, count, findings
+                    async for count, found in journals.verify(partition):
+                        yield 0, count, found
                 except (KeyError, ValueError) as error:
                     message = f"partition {partition}: an entry cannot be read: {error!r}"
-                    yield 0, 0, [Finding("JOURNAL", message)]
+                    yield 0, 0, [Discrepancy("JOURNAL", message)]

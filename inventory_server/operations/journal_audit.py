@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
-from inventory_server.domain.audit import Finding
+from inventory_server.domain.audit import Discrepancy
 from inventory_server.domain.limits import VERIFY_KEYS_A_READ
 from inventory_server.domain.model import Level, Movement
 from inventory_server.stores.audit_store import AuditStore
@@ -43,8 +43,8 @@ class JournalAudit:
         self._store = store
         self._movements = movements
 
-    async def verify(self, partition: int) -> AsyncIterator[tuple[int, list[Finding]]]:
-        """What is wrong, page by page: (movements looked at, findings)."""
+    async def verify(self, partition: int) -> AsyncIterator[tuple[int, list[Discrepancy]]]:
+        """What is wrong, page by page: (movements looked at, found)."""
         walk = _Walk(partition)
         end = await self._store.seq(partition)
         async for part in self._walk(walk, end):
@@ -56,38 +56,38 @@ class JournalAudit:
         walk.open.update(dict.fromkeys(gone, 0))
         async for part in self._walk(walk, await self._store.seq(partition), looks=False):
             yield part
-        findings = [
-            Finding("JOURNAL", _OPEN[version > 0], sku, location)
+        found = [
+            Discrepancy("JOURNAL", _OPEN[version > 0], sku, location)
             for (location, sku), version in sorted(walk.open.items())
         ]
         last = await self._store.last_seq(partition)
         seq = await self._store.seq(partition)
         if last > seq:
             message = f"the partition is at {seq}, its journal already at {last}"
-            findings.append(Finding("JOURNAL", f"partition {partition}: {message}"))
-        yield 0, findings
+            found.append(Discrepancy("JOURNAL", f"partition {partition}: {message}"))
+        yield 0, found
 
     async def _walk(
         self, walk: _Walk, end: int, *, looks: bool = True
-    ) -> AsyncIterator[tuple[int, list[Finding]]]:
+    ) -> AsyncIterator[tuple[int, list[Discrepancy]]]:
         while walk.seq < end:
             page = await self._page(walk.partition, walk.seq)
             if not page:
                 message = f"the journal ends at {walk.seq}, the partition is at {end}"
-                yield 0, [Finding("JOURNAL", f"partition {walk.partition}: {message}")]
+                yield 0, [Discrepancy("JOURNAL", f"partition {walk.partition}: {message}")]
                 walk.seq = end
                 return
-            findings = _gaps(walk.partition, walk.seq, page)
+            found = _gaps(walk.partition, walk.seq, page)
             walk.seq = page[-1].seq
             last = _last_of(page, walk.open)
             if looks:
-                findings += await self._compare(last, walk)
+                found += await self._compare(last, walk)
             else:
                 _settle(last, walk.open)
-            yield len(page), findings
+            yield len(page), found
 
-    async def _compare(self, last: dict[Place, Movement], walk: _Walk) -> list[Finding]:
-        findings = []
+    async def _compare(self, last: dict[Place, Movement], walk: _Walk) -> list[Discrepancy]:
+        found = []
         stored, gone = await self._store.levels(list(last))
         walk.open.update(dict.fromkeys(gone, 0))
         for level in stored:
@@ -97,26 +97,26 @@ class JournalAudit:
                 walk.open[place] = level.version
                 continue
             walk.open.pop(place, None)
-            finding = _difference(last[place], level)
-            if finding is not None and place not in walk.told:
+            discrepancy = _difference(last[place], level)
+            if discrepancy is not None and place not in walk.told:
                 walk.told.add(place)
-                findings.append(finding)
-        return findings
+                found.append(discrepancy)
+        return found
 
     async def _page(self, partition: int, seq: int) -> list[Movement]:
         deadline = asyncio.get_running_loop().time() + self.TIMEOUT_S
         return await self._movements.after(partition, seq, VERIFY_KEYS_A_READ, deadline)
 
 
-def _gaps(partition: int, seq: int, page: list[Movement]) -> list[Finding]:
-    findings = []
+def _gaps(partition: int, seq: int, page: list[Movement]) -> list[Discrepancy]:
+    found = []
     for movement in page:
         # What is trimmed at the start is no gap.
         if movement.seq != seq + 1 and seq:
             message = f"partition {partition}: the journal lacks {seq + 1} to {movement.seq - 1}"
-            findings.append(Finding("JOURNAL", message))
+            found.append(Discrepancy("JOURNAL", message))
         seq = movement.seq
-    return findings
+    return found
 
 
 def _last_of(page: list[Movement], open_places: dict[Place, int]) -> dict[Place, Movement]:
@@ -139,13 +139,13 @@ def _settle(last: dict[Place, Movement], open_places: dict[Place, int]) -> None:
             del open_places[place]
 
 
-def _difference(movement: Movement, level: Level) -> Finding | None:
+def _difference(movement: Movement, level: Level) -> Discrepancy | None:
     said = movement.level
     if said is None or level == said:
         return None
     what = "is behind its journal" if level.version < said.version else "is not what it says"
     message = f"the level {what} at seq {movement.seq}: {_text(level)}, not {_text(said)}"
-    return Finding("JOURNAL", message, level.sku, level.location)
+    return Discrepancy("JOURNAL", message, level.sku, level.location)
 
 
 def _text(level: Level) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, NamedTuple
 
-from inventory_server.domain.audit import Finding, LevelHold
+from inventory_server.domain.audit import Discrepancy, LevelHold
 from inventory_server.domain.limits import (
     VERIFY_HOLDS_A_SCRIPT,
     VERIFY_KEYS_A_READ,
@@ -41,9 +41,9 @@ class LevelSum:
         self._store = store
         self._movements = movements
 
-    async def verify(self, location: str, sku: str) -> list[Finding]:
+    async def verify(self, location: str, sku: str) -> list[Discrepancy]:
         """What is wrong; unsettled where the level still moved after three tries."""
-        finding: Finding | None = None
+        discrepancy: Discrepancy | None = None
         for _ in range(VERIFY_TRIES):
             walk = await self._read(location, sku)
             moved = await self._correct(walk, location, sku)
@@ -54,10 +54,10 @@ class LevelSum:
             message = f"held is {walk.held}, the open holds have {total}"
             if wrong:
                 message += f"; due is wrong about {len(wrong)} holds, such as {wrong[0]}"
-            finding = Finding("HELD", message, sku, location, unsettled=moved)
+            discrepancy = Discrepancy("HELD", message, sku, location, unsettled=moved)
             if not moved:
                 break
-        return [finding] if finding else []
+        return [discrepancy] if discrepancy else []
 
     async def _read(self, location: str, sku: str) -> _Walk:
         holds: dict[str, tuple[int | None, int]] = {}

@@ -9,7 +9,7 @@ from inventory_server.domain.errors import HoldNotFound
 from inventory_server.domain.limits import MAX_PAGE_SCAN, MOVEMENTS_A_READ
 from inventory_server.domain.model import Movement, MovementFilter
 from inventory_server.operations.holds import HoldOperations
-from inventory_server.stores.movement_store import MovementStore
+from inventory_server.stores.movement_store import BEYOND, MovementStore
 
 
 class MovementPage(NamedTuple):
@@ -82,7 +82,7 @@ class MovementOperations:
     async def _begin(self, wanted: MovementFilter, deadline: float) -> list[_Walk]:
         walks = []
         for number in await self._partitions(wanted, deadline):
-            seq = _BEYOND
+            seq = BEYOND
             if wanted.to_ms is not None:
                 seq = await self._movements.seq_at(number, wanted.to_ms, deadline)
             walks.append(_Walk(number, seq))
@@ -106,10 +106,6 @@ class MovementOperations:
             places = {self._movements.partition(line.location) for line in hold.lines}
             return sorted({home, *places})
         return numbers
-
-
-_BEYOND = 2**53
-"""Past every seq."""
 
 
 def _age(walk: _Walk) -> tuple[int, int]:

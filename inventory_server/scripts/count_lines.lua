@@ -11,7 +11,7 @@
 -- include: hold.lua
 local max_lines, total = whole(ARGV[1], 0), 0
 for _, key in ipairs(KEYS) do
-  local hold = find_hold(match(key, '[^:]*$'))
+  local hold = find_hold(match(key, '^.*:(.*)$'))
   if hold and total <= max_lines then
     local _, commas = string.gsub(packed_lines(hold), ',', ',')
     total = total + commas + 1

@@ -20,7 +20,7 @@ from inventory.v1 import stock_change_reason_pb2 as reason_pb
 from inventory.v1 import stock_level_pb2 as level_pb
 from inventory.v1 import stock_service_pb2 as stock_pb
 
-from inventory_server.domain.audit import Finding, VerifyProgress, VerifySummary
+from inventory_server.domain.audit import Discrepancy, VerifyProgress, VerifySummary
 from inventory_server.domain.errors import Internal, InventoryError
 from inventory_server.domain.model import (
     Hold,
@@ -239,7 +239,7 @@ def _put_other(
 
 
 def verify_message(
-    part: Finding | VerifyProgress | VerifySummary,
+    part: Discrepancy | VerifyProgress | VerifySummary,
 ) -> audit_pb.VerifyInvariantsResponse:
     """A part of a check's answer as it is sent."""
     if isinstance(part, VerifyProgress):

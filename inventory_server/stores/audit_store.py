@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from inventory_server.domain.audit import Finding, LevelHold, Repair
+from inventory_server.domain.audit import Discrepancy, LevelHold, Repair
 from inventory_server.domain.errors import LevelBusy
 from inventory_server.domain.limits import (
     MAX_REPAIR_HOLDS,
@@ -19,7 +19,7 @@ from inventory_server.domain.model import Level, Line, Origin
 from inventory_server.stores.cursor import make_cursor
 from inventory_server.stores.keys import home_of, is_hold_id
 from inventory_server.stores.outcomes import lines_error
-from inventory_server.stores.records import parse_level
+from inventory_server.stores.records import parse_level, parse_reference
 from inventory_server.stores.redis_store import Command, RedisStore
 from inventory_server.stores.scope import Scope
 from inventory_server.stores.script_errors import ScriptError
@@ -151,9 +151,9 @@ class AuditStore:
         keys = [self._store.keys.hold(hold_id) for hold_id in hold_ids]
         values = await self._command("MGET", *keys) if keys else []
         return {
-            hold_id: value.split("\n")[8]
+            hold_id: reference
             for hold_id, value in zip(hold_ids, values, strict=True)
-            if value and value.count("\n") == 9
+            if value and (reference := parse_reference(value)) is not None
         }
 
     async def levels(
@@ -178,9 +178,9 @@ class AuditStore:
         there = await asyncio.gather(*[self._command("EXISTS", key) for key in keys])
         return [i for i, is_there in enumerate(there) if not is_there]
 
-    async def verify_levels(self, levels: Sequence[tuple[str, str]]) -> list[Finding]:
+    async def verify_levels(self, levels: Sequence[tuple[str, str]]) -> list[Discrepancy]:
         """What is wrong with levels, named (location, sku). LARGE: to be read in pages."""
-        findings: list[Finding] = []
+        discrepancies: list[Discrepancy] = []
         names = self._store.keys
         while levels:
             keys: list[str] = []
@@ -193,22 +193,22 @@ class AuditStore:
             reply = await self._read("verify_levels", keys, given)
             for number, kind, hold_id, message in _groups(reply[2:], 4):
                 location, sku = levels[number - 1]
-                findings.append(Finding(kind, message, sku, location, hold_id))
+                discrepancies.append(Discrepancy(kind, message, sku, location, hold_id))
             levels = levels[reply[1] :]
-        return findings
+        return discrepancies
 
-    async def verify_holds(self, home: int, hold_ids: Sequence[str]) -> list[Finding]:
+    async def verify_holds(self, home: int, hold_ids: Sequence[str]) -> list[Discrepancy]:
         """What is wrong with holds that are at home in this partition."""
-        names, findings = self._store.keys, []
+        names, discrepancies = self._store.keys, []
         for at in range(0, len(hold_ids), WIDE_HOLDS_A_SCRIPT):
             part = hold_ids[at : at + WIDE_HOLDS_A_SCRIPT]
             keys = [names.due(home), names.refs(home), *[names.hold(id_) for id_ in part]]
             reply = await self._read("verify_holds", keys, tuple(part))
-            findings += [
-                Finding(kind, message, hold_id=part[number - 1])
+            discrepancies += [
+                Discrepancy(kind, message, hold_id=part[number - 1])
                 for number, kind, message in _groups(reply[1:], 3)
             ]
-        return findings
+        return discrepancies
 
     async def level_holds(
         self, location: str, sku: str, after: LevelHold | None, count: int

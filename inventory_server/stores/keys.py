@@ -1,8 +1,9 @@
 """The name of every Redis key, and the partition that it belongs to.
 
 Every key carries its partition's hash tag, `inv:{n}:`, so that a script's
-keys of one partition share a slot of a cluster. `scripts/include/hold.lua`
-builds the same names for the keys that a hold's record names.
+keys of one partition share a slot of a cluster. `scripts/include/`
+builds the same names for the keys that a hold's record names (hold_lines.lua)
+and for those of a partition (journal.lua).
 """
 
 from __future__ import annotations
@@ -12,6 +13,15 @@ from binascii import crc_hqx
 from typing import NamedTuple
 
 is_hold_id = re.compile(r"(?:0|[1-9][0-9]{0,4})-[a-z2-7]{20}").fullmatch
+match_key = re.compile(
+    r"inv:\{(?P<n>\d+)\}:(?:"
+    r"(?P<of_level>level|due):(?P<location>(?:online|store:[^:]+)):(?P<sku>[^:]+)"
+    r"|(?P<of_location>skus|low):(?P<place>.+)"
+    r"|hold:(?P<hold>.+)"
+    r"|(?P<of_partition>due|ended|refs|journal|alerts|meta|locations)"
+    r"|key:(?P<record>.+))"
+).fullmatch
+"""A key taken apart: partition `n`, and what it is of; None for what is no key of ours."""
 
 
 def partition_of(location: str, partitions: int) -> int:

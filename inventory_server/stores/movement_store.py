@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from inventory_server.domain.model import Movement
 from inventory_server.stores.records import parse_level
 from inventory_server.stores.redis_store import RedisStore
+
+BEYOND: Final = 2**53
+"""Past every seq."""
 
 
 class MovementStore:
@@ -46,10 +49,10 @@ class MovementStore:
 
         Times rise with seqs but where the store's clock was set back; so this halves.
         """
-        last = await self.before(partition, _BEYOND, 1, deadline)
+        last = await self.before(partition, BEYOND, 1, deadline)
         first = await self.after(partition, 0, 1, deadline)
         if not last or not first:
-            return _BEYOND
+            return BEYOND
         low, high = first[0].seq, last[0].seq + 1
         while low < high:
             middle = (low + high) // 2
@@ -59,10 +62,6 @@ class MovementStore:
             else:
                 high = middle
         return low
-
-
-_BEYOND = 2**53
-"""Past every seq."""
 
 
 def parse_movement(partition: int, entry: list[Any]) -> Movement:

@@ -66,6 +66,12 @@ def parse_placed(hold_id: str, record: str) -> tuple[Hold, tuple[Level, ...], st
     return hold, tuple(levels), epoch, places
 
 
+def parse_reference(value: str) -> str | None:
+    """The reference in a hold's whole value: state, verbs, record; None for what is no hold."""
+    parts = value.split("\n")
+    return parts[8] if len(parts) == 10 else None
+
+
 _SHARES = {
     "HELD": (1, 0, 0, 0),
     "CONFIRMED": (0, 1, 0, 0),

@@ -344,6 +344,14 @@ def test_a_script_checks_everything_and_then_writes_everything(script: Source) -
 
 
 @every_script
+def test_a_pattern_is_looked_for_at_one_place(script: Source) -> None:
+    # Lua tries a pattern without "^" again at each place of the text, and each try may read to
+    # its end: of a long record that is a second in which Redis serves nobody.
+    source = "".join(reachable(script, script.body))
+    assert not re.findall(r"'(?!\^)[^'\n]*(?<!%)\$'", without_comments(source))
+
+
+@every_script
 def test_a_scripts_answers_are_those_of_its_header(script: Source) -> None:
     found = {word for text in reachable(script, script.body) for word in answers(text)}
     assert found == documented_answers(script.header)

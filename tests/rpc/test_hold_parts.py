@@ -386,23 +386,6 @@ async def test_a_part_is_never_forgotten_and_no_more_are_taken_than_are_remember
     assert (await level_of(stock)).on_hand == 900
 
 
-async def test_what_is_asked_of_a_hold_with_a_long_memory_costs_little(stock, holds, db) -> None:
-    skus = [f"A-RATHER-LONG-NAME-{n:03}" for n in range(100)]
-    lines = [stock_pb.SetStockLine(sku=sku, location="online", on_hand=99) for sku in skus]
-    await stock.SetStock(stock_pb.SetStockRequest(lines=lines, reason=1))
-    hold_id = (await place(holds, *[line(sku, 40) for sku in skus])).hold.hold_id
-    part = confirm(hold_id, *[line(sku) for sku in skus], keep_rest=True)
-    for n in range(31):
-        await holds.ConfirmHold(part, metadata=key(f"k{n}"))
-    await holds.ConfirmHold(confirm(hold_id))
-    db.config_resetstat()
-    again = [holds.ConfirmHold(confirm(hold_id), metadata=key(f"again-{n}")) for n in range(5)]
-    for call in again:
-        await call
-    # Not a clock's figure: with a pattern that is looked for at every place it was a second a call.
-    assert db.info("commandstats")["cmdstat_evalsha"]["usec_per_call"] < 100_000
-
-
 async def test_holds_that_were_taken_again_keep_the_sweeper_from_nothing(
     stock, holds, clock, db
 ) -> None:

@@ -14,7 +14,7 @@ local function find_verb(hold, op)
   op = string.sub(op, 1, OP_KEPT)
   local from = find(hold.verbs, ' ' .. op .. ' ', 1, true)
   if not from then return nil end
-  local verb = match(string.sub(hold.verbs, math.max(1, from - 16), from - 1), '([%u_]+)$')
+  local verb = match(string.sub(hold.verbs, math.max(1, from - 16), from - 1), '^.-([%u_]+)$')
   local fingerprint, outcome, state = match(hold.verbs, '^(%S+) ([^;|]*)|?([^;]*)', from + #op + 2)
   return { verb = verb, fingerprint = fingerprint, outcome = outcome, state = state }
 end
