@@ -19,6 +19,7 @@ InventoryError
 │   ├── HoldAlreadyReleased
 │   └── HoldExpired
 ├── LinesRefused
+│   ├── ProductInactive
 │   ├── InsufficientStock
 │   ├── QuantityExceedsHeld
 │   ├── LevelInUse
@@ -27,7 +28,11 @@ InventoryError
 │   ├── TotalTooLarge
 │   └── OnHandMismatch
 ├── TooManyParts
-└── LevelBusy
+├── LevelBusy
+├── ProductNotFound
+├── EtagMismatch
+├── BarcodeTaken
+└── CatalogThrottled
 """
 
 from __future__ import annotations
@@ -37,6 +42,10 @@ from typing import ClassVar
 
 from inventory_server.domain.base_error import InventoryError as InventoryError
 from inventory_server.domain.base_error import iso_time, key_facts
+from inventory_server.domain.catalog_errors import BarcodeTaken as BarcodeTaken
+from inventory_server.domain.catalog_errors import CatalogThrottled as CatalogThrottled
+from inventory_server.domain.catalog_errors import EtagMismatch as EtagMismatch
+from inventory_server.domain.catalog_errors import ProductNotFound as ProductNotFound
 from inventory_server.domain.service_errors import CursorExpired as CursorExpired
 from inventory_server.domain.service_errors import Draining as Draining
 from inventory_server.domain.service_errors import Internal as Internal
@@ -153,10 +162,18 @@ class LinesRefused(InventoryError):
         first = lines[0]
         more = f" (and {len(lines) - 1} more lines)" if len(lines) > 1 else ""
         numbers = ", ".join(f"{name} {first[name]}" for name in self.numbers)
-        where = f"{first['location']}/{first['sku']}"
+        where = f"{first['location']}/{first['sku']}" + (f": {numbers}" if numbers else "")
         facts = {"short_lines": str(len(lines)), **{k: str(v) for k, v in first.items()}}
-        super().__init__(f"{self.sentence}: {where}: {numbers}{more}", facts)
+        super().__init__(f"{self.sentence}: {where}{more}", facts)
         self.lines = tuple(lines)
+
+
+class ProductInactive(LinesRefused):
+    """Lines name SKUs whose product is inactive."""
+
+    reason = "PRODUCT_INACTIVE"
+    numbers = ()
+    sentence = "the product is inactive"
 
 
 class InsufficientStock(LinesRefused):

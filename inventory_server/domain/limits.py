@@ -47,6 +47,26 @@ MAX_ACTOR_LENGTH: Final = 128
 MAX_REQUEST_ID_LENGTH: Final = 128
 MAX_HOLD_ID_LENGTH: Final = 64
 
+# The catalogue
+MAX_NAME_LENGTH: Final = 256
+MAX_GROUP_LENGTH: Final = 128
+"""Characters of a brand, category or subcategory."""
+MAX_UNIT_LENGTH: Final = 32
+MAX_BARCODE_LENGTH: Final = 64
+MAX_URL_LENGTH: Final = 2048
+MAX_PRICE_MINOR: Final = 10**12
+MAX_ATTRIBUTES: Final = 100
+MAX_ATTRIBUTES_BYTES: Final = 16 << 10
+"""Of a product's attributes as JSON."""
+MAX_ATTRIBUTES_DEPTH: Final = 8
+MAX_BATCH_PRODUCTS: Final = 100
+MAX_IMPORT_PRODUCTS: Final = 500
+"""Rows a chunk."""
+MAX_QUERY_LENGTH: Final = 200
+MAX_QUERY_WORDS: Final = 10
+MAX_PAGE_BYTES: Final = 2 << 20
+"""Of the products of one page, so that it fits into a message that callers take."""
+
 # Time
 MIN_TTL_MS: Final = 1_000
 MAX_TTL_MS: Final = 24 * 3600 * 1000

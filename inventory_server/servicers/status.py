@@ -28,6 +28,10 @@ STATUS: dict[type[errors.InventoryError], StatusCode] = {
     errors.CursorExpired: StatusCode.OUT_OF_RANGE,
     errors.SlowConsumer: StatusCode.RESOURCE_EXHAUSTED,
     errors.TooManyStreams: StatusCode.RESOURCE_EXHAUSTED,
+    errors.ProductNotFound: StatusCode.NOT_FOUND,
+    errors.EtagMismatch: StatusCode.ABORTED,
+    errors.BarcodeTaken: StatusCode.ALREADY_EXISTS,
+    errors.CatalogThrottled: StatusCode.UNAVAILABLE,
     errors.StoreUnavailable: StatusCode.UNAVAILABLE,
     errors.OutcomeUnknown: StatusCode.UNAVAILABLE,
     errors.StoreRewound: StatusCode.UNAVAILABLE,
@@ -43,6 +47,7 @@ RETRY_AFTER_MS: dict[type[errors.InventoryError], int] = {
     errors.LevelBusy: 500,
     errors.Draining: 100,
     errors.StoreFull: 5_000,
+    errors.CatalogThrottled: 1_000,
 }
 """The errors that a retry can help, and the pause before it."""
 
@@ -88,6 +93,8 @@ def _detail(error: errors.InventoryError, room: int) -> Message | None:
         detail = error_details_pb2.ResourceInfo(resource_type="StockLevel", resource_name=name)
     elif isinstance(error, errors.HoldNotFound):
         detail = error_details_pb2.ResourceInfo(resource_type="Hold", resource_name=error.hold_id)
+    elif isinstance(error, errors.ProductNotFound):
+        detail = error_details_pb2.ResourceInfo(resource_type="Product", resource_name=error.name)
     elif type(error) in RETRY_AFTER_MS:
         pause_ms = RETRY_AFTER_MS[type(error)]
         pause = duration_pb2.Duration(seconds=pause_ms // 1000, nanos=pause_ms % 1000 * 10**6)

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from inventory.v1 import line_pb2 as inventory_dot_v1_dot_line__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'inventory/v1/availability_service.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17inventory/v1/line.proto\"\xc4\x01\n\x10LineAvailability\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\x12\r\n\x05\x66ound\x18\x03 \x01(\x08\x12\x11\n\trequested\x18\x04 \x01(\x03\x12\x11\n\tavailable\x18\x05 \x01(\x03\x12\x10\n\x08sellable\x18\x06 \x01(\x03\x12\x10\n\x08shortage\x18\x07 \x01(\x03\x12\x38\n\x14\x65\x61rliest_expire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"=\n\x18\x43heckAvailabilityRequest\x12!\n\x05lines\x18\x01 \x03(\x0b\x32\x12.inventory.v1.Line\"]\n\x19\x43heckAvailabilityResponse\x12\x11\n\tavailable\x18\x01 \x01(\x08\x12-\n\x05lines\x18\x02 \x03(\x0b\x32\x1e.inventory.v1.LineAvailability2\x80\x01\n\x13\x41vailabilityService\x12i\n\x11\x43heckAvailability\x12&.inventory.v1.CheckAvailabilityRequest\x1a\'.inventory.v1.CheckAvailabilityResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'inventory/v1/availability_service.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17inventory/v1/line.proto\"\xd4\x01\n\x10LineAvailability\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x10\n\x08location\x18\x02 \x01(\t\x12\r\n\x05\x66ound\x18\x03 \x01(\x08\x12\x11\n\trequested\x18\x04 \x01(\x03\x12\x11\n\tavailable\x18\x05 \x01(\x03\x12\x10\n\x08sellable\x18\x06 \x01(\x03\x12\x10\n\x08shortage\x18\x07 \x01(\x03\x12\x38\n\x14\x65\x61rliest_expire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61\x63tive\x18\t \x01(\x08\"=\n\x18\x43heckAvailabilityRequest\x12!\n\x05lines\x18\x01 \x03(\x0b\x32\x12.inventory.v1.Line\"]\n\x19\x43heckAvailabilityResponse\x12\x11\n\tavailable\x18\x01 \x01(\x08\x12-\n\x05lines\x18\x02 \x03(\x0b\x32\x1e.inventory.v1.LineAvailability2\x80\x01\n\x13\x41vailabilityService\x12i\n\x11\x43heckAvailability\x12&.inventory.v1.CheckAvailabilityRequest\x1a\'.inventory.v1.CheckAvailabilityResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,11 +36,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AVAILABILITYSERVICE'].methods_by_name['CheckAvailability']._loaded_options = None
   _globals['_AVAILABILITYSERVICE'].methods_by_name['CheckAvailability']._serialized_options = b'\220\002\001'
   _globals['_LINEAVAILABILITY']._serialized_start=116
-  _globals['_LINEAVAILABILITY']._serialized_end=312
-  _globals['_CHECKAVAILABILITYREQUEST']._serialized_start=314
-  _globals['_CHECKAVAILABILITYREQUEST']._serialized_end=375
-  _globals['_CHECKAVAILABILITYRESPONSE']._serialized_start=377
-  _globals['_CHECKAVAILABILITYRESPONSE']._serialized_end=470
-  _globals['_AVAILABILITYSERVICE']._serialized_start=473
-  _globals['_AVAILABILITYSERVICE']._serialized_end=601
+  _globals['_LINEAVAILABILITY']._serialized_end=328
+  _globals['_CHECKAVAILABILITYREQUEST']._serialized_start=330
+  _globals['_CHECKAVAILABILITYREQUEST']._serialized_end=391
+  _globals['_CHECKAVAILABILITYRESPONSE']._serialized_start=393
+  _globals['_CHECKAVAILABILITYRESPONSE']._serialized_end=486
+  _globals['_AVAILABILITYSERVICE']._serialized_start=489
+  _globals['_AVAILABILITYSERVICE']._serialized_end=617
 # @@protoc_insertion_point(module_scope)

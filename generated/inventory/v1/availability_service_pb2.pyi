@@ -34,6 +34,7 @@ class LineAvailability(_message.Message):
     SELLABLE_FIELD_NUMBER: _builtins.int
     SHORTAGE_FIELD_NUMBER: _builtins.int
     EARLIEST_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    ACTIVE_FIELD_NUMBER: _builtins.int
     sku: _builtins.str
     """The sellable thing."""
     location: _builtins.str
@@ -48,6 +49,8 @@ class LineAvailability(_message.Message):
     """Units a hold could take right now; 0 where not found."""
     shortage: _builtins.int
     """max(0, requested - sellable)."""
+    active: _builtins.bool
+    """Whether the SKU's product is active, or there is no product of it."""
     @_builtins.property
     def earliest_expire_time(self) -> _timestamp_pb2.Timestamp:
         """The earliest deadline of the open holds on this level, while they are in
@@ -65,10 +68,11 @@ class LineAvailability(_message.Message):
         sellable: _builtins.int = ...,
         shortage: _builtins.int = ...,
         earliest_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        active: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["earliest_expire_time", b"earliest_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "earliest_expire_time", b"earliest_expire_time", "found", b"found", "location", b"location", "requested", b"requested", "sellable", b"sellable", "shortage", b"shortage", "sku", b"sku"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "available", b"available", "earliest_expire_time", b"earliest_expire_time", "found", b"found", "location", b"location", "requested", b"requested", "sellable", b"sellable", "shortage", b"shortage", "sku", b"sku"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -193,6 +193,37 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         { "reason": "TOO_MANY_PARTS",
           "metadata": { "hold_id": "...", "parts": "32" } }
     """
+    ERROR_REASON_PRODUCT_NOT_FOUND: _ErrorReason.ValueType  # 26
+    """NOT_FOUND. The catalogue has no such product.
+
+        { "reason": "PRODUCT_NOT_FOUND", "metadata": { "sku": "SKU1" } }
+    """
+    ERROR_REASON_PRODUCT_INACTIVE: _ErrorReason.ValueType  # 27
+    """FAILED_PRECONDITION. Products that are inactive cannot be held or sold.
+
+        { "reason": "PRODUCT_INACTIVE",
+          "metadata": { "short_lines": "1", "sku": "SKU1",
+                        "location": "online" } }
+    """
+    ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 28
+    """ABORTED. The product was written since it was read with that etag. Read
+    it again.
+
+        { "reason": "ETAG_MISMATCH",
+          "metadata": { "sku": "SKU1", "etag": "..." } }
+    """
+    ERROR_REASON_BARCODE_TAKEN: _ErrorReason.ValueType  # 29
+    """ALREADY_EXISTS. Another product has this barcode.
+
+        { "reason": "BARCODE_TAKEN",
+          "metadata": { "barcode": "4006381333931", "sku": "SKU2" } }
+    """
+    ERROR_REASON_CATALOG_THROTTLED: _ErrorReason.ValueType  # 30
+    """UNAVAILABLE. The catalogue's store takes no more for the moment. Nothing
+    was done; try again.
+
+        { "reason": "CATALOG_THROTTLED", "metadata": {} }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reason of a refusal. It stands, by name and without the prefix
@@ -371,5 +402,36 @@ as can be remembered. End what is left as a whole.
 
     { "reason": "TOO_MANY_PARTS",
       "metadata": { "hold_id": "...", "parts": "32" } }
+"""
+ERROR_REASON_PRODUCT_NOT_FOUND: ErrorReason.ValueType  # 26
+"""NOT_FOUND. The catalogue has no such product.
+
+    { "reason": "PRODUCT_NOT_FOUND", "metadata": { "sku": "SKU1" } }
+"""
+ERROR_REASON_PRODUCT_INACTIVE: ErrorReason.ValueType  # 27
+"""FAILED_PRECONDITION. Products that are inactive cannot be held or sold.
+
+    { "reason": "PRODUCT_INACTIVE",
+      "metadata": { "short_lines": "1", "sku": "SKU1",
+                    "location": "online" } }
+"""
+ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 28
+"""ABORTED. The product was written since it was read with that etag. Read
+it again.
+
+    { "reason": "ETAG_MISMATCH",
+      "metadata": { "sku": "SKU1", "etag": "..." } }
+"""
+ERROR_REASON_BARCODE_TAKEN: ErrorReason.ValueType  # 29
+"""ALREADY_EXISTS. Another product has this barcode.
+
+    { "reason": "BARCODE_TAKEN",
+      "metadata": { "barcode": "4006381333931", "sku": "SKU2" } }
+"""
+ERROR_REASON_CATALOG_THROTTLED: ErrorReason.ValueType  # 30
+"""UNAVAILABLE. The catalogue's store takes no more for the moment. Nothing
+was done; try again.
+
+    { "reason": "CATALOG_THROTTLED", "metadata": {} }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
