@@ -139,9 +139,10 @@ class ProductWrites:
             raise OutcomeUnknown(origin.key) from error
         if written:
             await self._index.apply([stored])
-        left = had if written else barcode
-        if left and barcode != had:
-            await self._give_back(left, stored, origin.deadline, is_written=written)
+            if had and had != barcode:
+                await self._give_back(had, stored, origin.deadline)
+        # What was claimed for a write that lost is left: another write of the same SKU may
+        # have come to rely on it, and where none has, it is taken over by its age.
         return written
 
     async def _claim(self, barcode: str, stored: StoredProduct, deadline: float) -> None:
@@ -156,13 +157,10 @@ class ProductWrites:
             if not is_leftover:
                 raise BarcodeTaken(barcode, other.sku)
 
-    async def _give_back(
-        self, barcode: str, stored: StoredProduct, deadline: float, *, is_written: bool
-    ) -> None:
-        """Gives back the barcode that the product had, or the one that it did not come to have."""
-        before = stored.version if is_written else stored.version + 1
+    async def _give_back(self, barcode: str, stored: StoredProduct, deadline: float) -> None:
+        """Gives back the barcode that the product had before this state."""
         try:
-            await self._barcodes.release(barcode, stored.sku, before, deadline)
+            await self._barcodes.release(barcode, stored.sku, stored.version, deadline)
         except (StoreUnavailable, CatalogThrottled, LostError) as error:
             # It is taken over by its age, when somebody wants it.
             log.info("the barcode %s of %s stays claimed: %s", barcode, stored.sku, error)

@@ -48,10 +48,11 @@ class BarcodeStore:
     ) -> Claim | None:
         """Takes it where it is free, the SKU's already, or still `instead`.
 
-        Answers the claim that stands in the way, None where it is taken.
+        A claim of the same SKU only moves to a later version. Answers the claim that
+        stands in the way, None where it is the SKU's.
         """
-        condition = "attribute_not_exists(barcode) OR sku = :sku"
-        values: Item = {":sku": {"S": claim.sku}}
+        condition = "attribute_not_exists(barcode) OR (sku = :sku AND version < :version)"
+        values: Item = {":sku": {"S": claim.sku}, ":version": {"N": str(claim.version)}}
         if instead is not None:
             condition += " OR (sku = :other AND version = :theirs AND time_ms = :then)"
             values |= {
@@ -65,7 +66,8 @@ class BarcodeStore:
             "version": {"N": str(claim.version)},
             "time_ms": {"N": str(claim.time_ms)},
         }
-        return await self._put(item, condition, values, deadline)
+        there = await self._put(item, condition, values, deadline)
+        return None if there is None or there.sku == claim.sku else there
 
     async def release(self, barcode: str, sku: str, before: int, deadline: float) -> None:
         """Gives back what the SKU claimed for a version below `before`; else it does nothing."""
