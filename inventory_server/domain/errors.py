@@ -32,7 +32,8 @@ InventoryError
 ├── ProductNotFound
 ├── EtagMismatch
 ├── BarcodeTaken
-└── CatalogThrottled
+├── CatalogThrottled
+└── SumTooLarge
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from inventory_server.domain.catalog_errors import BarcodeTaken as BarcodeTaken
 from inventory_server.domain.catalog_errors import CatalogThrottled as CatalogThrottled
 from inventory_server.domain.catalog_errors import EtagMismatch as EtagMismatch
 from inventory_server.domain.catalog_errors import ProductNotFound as ProductNotFound
+from inventory_server.domain.catalog_errors import SumTooLarge as SumTooLarge
 from inventory_server.domain.service_errors import CursorExpired as CursorExpired
 from inventory_server.domain.service_errors import Draining as Draining
 from inventory_server.domain.service_errors import Internal as Internal

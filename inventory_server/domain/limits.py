@@ -55,10 +55,13 @@ MAX_UNIT_LENGTH: Final = 32
 MAX_BARCODE_LENGTH: Final = 64
 MAX_URL_LENGTH: Final = 2048
 MAX_PRICE_MINOR: Final = 10**12
+MAX_VALUE_MINOR: Final = 2**63 - 1
+"""Of all stock in one currency: what the API's numbers hold."""
 MAX_ATTRIBUTES: Final = 100
 MAX_ATTRIBUTES_BYTES: Final = 16 << 10
 """Of a product's attributes as JSON."""
 MAX_ATTRIBUTES_DEPTH: Final = 8
+MAX_ETAG_LENGTH: Final = 64
 MAX_BATCH_PRODUCTS: Final = 100
 MAX_IMPORT_PRODUCTS: Final = 500
 """Rows a chunk."""

@@ -46,6 +46,13 @@ class Expiry:
                 total += expired
         return total
 
+    async def expire_due(self, deadline: float) -> None:
+        """Expires everything that is due now."""
+        for number, lag_ms in enumerate(await self._holds.read_due(deadline)):
+            more = lag_ms >= 0
+            while more:
+                _, more = await self._holds.expire(self._keys.due(number), deadline)
+
     async def settled(self, run: Callable[[], Awaitable[T | Due]], deadline: float) -> T:
         """Runs a call; where holds are due in its way, expires them and runs it again."""
         answer, idle_runs = await run(), 0

@@ -8,10 +8,11 @@ the copy has then seen the last state of the catalogue.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from inventory_server.domain.limits import MAX_IMPORT_PRODUCTS
+from inventory_server.domain.limits import MAX_IMPORT_PRODUCTS, MAX_PAGE_SIZE
 from inventory_server.stores.activity_store import ActivityStore
+from inventory_server.stores.catalog_index import CatalogIndex
 from inventory_server.stores.product_store import ProductStore
 
 
@@ -31,6 +32,18 @@ class ProductActivity:
                 await self._store.set_active(said, deadline)
                 again = await self._read(list(said), deadline)
                 said = {sku: active for sku, active in again.items() if active is not said[sku]}
+
+    async def differing(self, index: CatalogIndex, deadline: Callable[[], float]) -> set[str]:
+        """The SKUs of which some partition says something else than the index."""
+        inactive: set[str] = set()
+        after = ""
+        while page := await index.inactive(after, MAX_PAGE_SIZE):
+            inactive.update(page)
+            after = page[-1]
+        found: set[str] = set()
+        for partition in range(self._store.partitions):
+            found |= inactive ^ await self._store.inactive(partition, deadline())
+        return found
 
     async def _read(self, skus: Sequence[str], deadline: float) -> dict[str, bool]:
         """Which may be sold: those without a product may."""

@@ -97,7 +97,8 @@ class ProductStore:
         start: dict[str, Any] = {}
         while True:
             answer = await self._ask(
-                "scan", loop.time() + timeout_s, TableName=self._table, ConsistentRead=True,
+                "scan", loop.time() + timeout_s, is_probe=True, TableName=self._table,
+                ConsistentRead=True,
                 **arguments, **start,
             )  # fmt: skip
             yield [parse_product(item).stored for item in answer["Items"]]
