@@ -58,6 +58,28 @@ def serve(
     data_dir: Annotated[
         Path, Env(envvar="INVENTORY_DATA_DIR", help="Data folder of the server's own Redis.")
     ] = _DEFAULTS.data_dir,
+    dynamodb_endpoint: Annotated[
+        str,
+        Env(
+            envvar="INVENTORY_DYNAMODB_ENDPOINT",
+            help="Where the catalogue is: an address, aws (by AWS's usual settings), embedded"
+            " (a double that forgets at the stop) or off. Without it: embedded beside the"
+            " server's own Redis, otherwise aws.",
+        ),
+    ] = _DEFAULTS.dynamodb_endpoint,
+    table_prefix: Annotated[
+        str,
+        Env(
+            envvar="INVENTORY_TABLE_PREFIX", help="What the names of DynamoDB's tables begin with."
+        ),
+    ] = _DEFAULTS.table_prefix,
+    catalog_max_age_s: Annotated[
+        float,
+        Env(
+            envvar="INVENTORY_CATALOG_MAX_AGE_S",
+            help="How long products are still answered for while DynamoDB is out of reach.",
+        ),
+    ] = _DEFAULTS.catalog_max_age_s,
     durability: Annotated[
         str,
         Env(

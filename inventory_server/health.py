@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import grpc
 from grpc_health.v1 import health, health_pb2
@@ -27,6 +27,18 @@ SERVICES: Final = (
     "inventory.v1.AuditService",
     "inventory.v1.AlertService",
 )
+
+
+CATALOG_SERVICE: Final = "inventory.v1.CatalogService"
+"""Not part of the whole: stock serves without it."""
+
+
+class Part(Protocol):
+    """A part of the server that knows how it is."""
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether it can do its work."""
 
 
 class HealthServicer(health.aio.HealthServicer):  # type: ignore[misc]
@@ -55,7 +67,11 @@ class HealthMonitor:
     INTERVAL_S: Final = 1.0
     TIMEOUT_S: Final = 2.0
 
-    def __init__(self, servicer: HealthServicer, store: RedisStore, holds: HoldStore) -> None:
+    def __init__(
+        self, servicer: HealthServicer, store: RedisStore, holds: HoldStore,
+        catalog: Part | None = None,
+    ) -> None:  # fmt: skip
+        self._catalog = catalog
         self._servicer = servicer
         self._store = store
         self._holds = holds
@@ -103,6 +119,8 @@ class HealthMonitor:
         statuses = dict.fromkeys(SERVICES, reachable)
         statuses[HOLD_SERVICE] = reachable and sweeping
         statuses[""] = all(statuses.values())
+        if self._catalog is not None:
+            statuses[CATALOG_SERVICE] = self._catalog.is_serving
         for name, serving in statuses.items():
             if self._said.get(name) is not serving and not self._stopping.is_set():
                 self._said[name] = serving

@@ -12,9 +12,10 @@ from typing import Final
 
 from rich.progress import Progress
 
-from inventory_server.domain.limits import MAX_STOCK_LINES
+from inventory_server.domain.limits import MAX_IMPORT_PRODUCTS, MAX_STOCK_LINES
 from inventory_server.domain.model import ImportRow, Origin, Policy
 from inventory_server.operations.imports import ImportOperations
+from inventory_server.operations.product_imports import ProductImports
 from inventory_server.stores.stock_store import StockStore
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,27 @@ async def load_sample_data(imports: ImportOperations, stock: StockStore) -> int:
             progress.advance(task, len(chunk))
     log.info("imported the sample data: %d levels", accepted)
     return accepted
+
+
+async def load_sample_products(imports: ProductImports) -> None:
+    """Imports the sample products."""
+    loop, chunk = asyncio.get_running_loop(), list[tuple[int, dict[str, str]]]()
+    accepted = 0
+    for number, cells in enumerate(_read("products.csv"), start=1):
+        chunk.append((number, cells))
+        if len(chunk) == MAX_IMPORT_PRODUCTS:
+            accepted += await _take_products(imports, chunk, loop.time())
+            chunk = []
+    if chunk:
+        accepted += await _take_products(imports, chunk, loop.time())
+    log.info("imported the sample catalogue: %d products", accepted)
+
+
+async def _take_products(
+    imports: ProductImports, chunk: list[tuple[int, dict[str, str]]], now: float
+) -> int:
+    origin = Origin("", "sample-data", "sample-data", False, now + _TIMEOUT_S)
+    return (await imports.take_chunk(chunk, origin)).accepted_rows
 
 
 def _sample_rows() -> Iterator[ImportRow]:

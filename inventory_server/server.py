@@ -14,12 +14,14 @@ from inventory.v1 import (
     alert_service_pb2,
     audit_service_pb2,
     availability_service_pb2,
+    catalog_service_pb2,
     hold_service_pb2,
     stock_service_pb2,
 )
 from redis.exceptions import RedisError
 
 from inventory_server.call_log import CallLog
+from inventory_server.catalog_root import CatalogRoot
 from inventory_server.domain import limits
 from inventory_server.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from inventory_server.health import HealthMonitor, HealthServicer
@@ -42,7 +44,7 @@ from inventory_server.servicers.guard import Guard
 from inventory_server.servicers.hold_servicer import HoldServicer
 from inventory_server.servicers.reflection import add_reflection
 from inventory_server.servicers.stock_servicer import StockServicer
-from inventory_server.settings import Settings
+from inventory_server.settings import OFF, Settings
 from inventory_server.stores.audit_store import AuditStore
 from inventory_server.stores.hold_store import HoldStore
 from inventory_server.stores.movement_store import MovementStore
@@ -60,6 +62,7 @@ SERVICES = (
     audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
     alert_service_pb2.DESCRIPTOR.services_by_name["AlertService"],
 )
+CATALOG = catalog_service_pb2.DESCRIPTOR.services_by_name["CatalogService"]
 
 OPTIONS = (
     # A second server on the same port is an error, not a silent sharing.
@@ -92,6 +95,7 @@ class Server:
         self.sweeper: Sweeper
         self.trimmer: Trimmer
         self.health: HealthMonitor
+        self.catalog: CatalogRoot | None = None
         self._opener: StoreOpener
         self._guard: Guard
         self._call_log: CallLog
@@ -120,6 +124,8 @@ class Server:
         self.trimmer.stop()
         # The loops end by their flags; a cancel may get lost on Python 3.11.
         await asyncio.gather(*self._loops, return_exceptions=True)
+        if self.catalog is not None:
+            await self.catalog.stop()
         self._call_log.flush()
         await self._close_store()
 
@@ -191,8 +197,13 @@ class Server:
         )
         for service, servicer in zip(SERVICES, servicers, strict=True):
             self._guard.register(self._grpc, service, servicer)
+        services = SERVICES
+        if settings.catalog_store != OFF:
+            self.catalog = CatalogRoot(settings, self.store, stock, stock_operations, expiry)
+            self._guard.register(self._grpc, CATALOG, self.catalog.servicer)
+            services = (*SERVICES, CATALOG)
         health_servicer = HealthServicer()
-        self.health = HealthMonitor(health_servicer, self.store, holds)
+        self.health = HealthMonitor(health_servicer, self.store, holds, self.catalog)
         self.sweeper = Sweeper(holds, self.store.keys)
         self.trimmer = Trimmer(
             StreamStore(self.store, "journal"),
@@ -200,9 +211,11 @@ class Server:
             max_entries=limits.JOURNAL_ENTRIES,
         )
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, self._grpc)
-        add_reflection(self._grpc, (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"]))
+        add_reflection(self._grpc, (*services, health_pb2.DESCRIPTOR.services_by_name["Health"]))
         await self.health.check()
         await self._grpc.start()
+        if self.catalog is not None:
+            await self.catalog.start()
         self._run(self.health.run())
         if settings.sweeper:
             self._run(self.sweeper.run())

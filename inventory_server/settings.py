@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from inventory_server.domain import limits
 
+EMBEDDED, AWS, OFF = "embedded", "aws", "off"
+"""Where the catalogue may be, beside an address."""
 DURABILITIES = ("require", "warn", "declared")
 
 
@@ -22,6 +25,13 @@ class Settings:
     port: int = 8061
     redis_url: str = ""
     """Empty: the server starts a redis-server of its own (embedded mode)."""
+    dynamodb_endpoint: str = ""
+    """An address, or one of embedded, aws, off. Empty: embedded beside the server's own Redis,
+    otherwise aws.
+    """
+    table_prefix: str = "inventory-"
+    catalog_max_age_s: float = 300.0
+    """How old the catalogue's index may be and still answer."""
     data_dir: Path = field(default_factory=lambda: Path("inventory-data"))
     durability: str = "require"
     partitions: int = 16
@@ -73,11 +83,29 @@ class Settings:
             "a redis://, rediss:// or unix:// address",
         )
 
+        self._check(
+            self.dynamodb_endpoint in ("", EMBEDDED, AWS, OFF)
+            or self.dynamodb_endpoint.startswith(("http://", "https://")),
+            "dynamodb_endpoint",
+            "an http:// or https:// address, embedded, aws or off",
+        )
+        self._check(
+            re.fullmatch(r"[A-Za-z0-9._-]{0,200}", self.table_prefix) is not None,
+            "table_prefix",
+            "at most 200 of A-Z a-z 0-9 . _ -",
+        )
+        self._check(1 <= self.catalog_max_age_s <= 86400, "catalog_max_age_s", "1 to 86400")
+
     def _check(self, good: bool, name: str, wanted: str) -> None:
         if not good:
             flag = "--" + name.replace("_", "-")
             shown = "that" if name == "redis_url" else repr(getattr(self, name))
             raise SettingsError(f"{flag} (INVENTORY_{name.upper()}) must be {wanted}, not {shown}")
+
+    @property
+    def catalog_store(self) -> str:
+        """Where the catalogue is: an address, embedded, aws or off."""
+        return self.dynamodb_endpoint or (EMBEDDED if self.is_embedded else AWS)
 
     @property
     def is_embedded(self) -> bool:

@@ -18,8 +18,6 @@ from functools import partial
 from time import monotonic
 from typing import Any, Final
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -71,7 +69,7 @@ class Dynamo:
 
     def __init__(self, *, endpoint: str = "", region: str = "", is_double: bool = False) -> None:
         """An empty endpoint is AWS's own, with AWS's usual settings; a double gets no secrets."""
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._region = region
         self._is_double = is_double
         self._pool = ThreadPoolExecutor(self.THREADS, thread_name_prefix="dynamo")
@@ -146,13 +144,17 @@ class Dynamo:
         self.is_reachable = is_reached
 
     def _make_client(self) -> Any:
+        # Half a second's work, which nobody but the catalogue waits for.
+        import boto3
+        from botocore.config import Config
+
         session = boto3.session.Session()
         given: dict[str, Any] = {}
-        if self._endpoint:
-            given["endpoint_url"] = self._endpoint
+        if self.endpoint:
+            given["endpoint_url"] = self.endpoint
         if self._is_double:
             given |= {"aws_access_key_id": "double", "aws_secret_access_key": "double"}
-        if self._endpoint or self._region:
+        if self.endpoint or self._region:
             given["region_name"] = self._region or session.region_name or "us-east-1"
         config = Config(
             connect_timeout=self.CONNECT_TIMEOUT_S,
