@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from inventory_server import __version__
 from inventory_server.call_log import JsonFormatter, TextFormatter
+from inventory_server.create_tables_command import create_tables_command
 from inventory_server.server import Server, StartError
 from inventory_server.settings import Settings, SettingsError
 from inventory_server.verify_command import verify
@@ -212,6 +213,7 @@ def healthcheck(
 
 
 app.command()(verify)
+app.command("create-tables")(create_tables_command)
 
 
 async def run(settings: Settings) -> None:
