@@ -7,9 +7,11 @@ import asyncio
 import grpc
 from inventory.v1 import availability_service_pb2 as availability_pb
 from inventory.v1 import catalog_service_pb2 as pb
+from inventory.v1 import hold_service_pb2 as hold_pb
 
 from inventory_server.domain.catalog import Product, StoredProduct
 from inventory_server.operations.catalog_refresh import CatalogRefresh
+from inventory_server.stores.change_feed import ChangeFeed
 from inventory_server.stores.product_records import ProductItem
 from inventory_server.stores.product_store import ProductStore
 from tests.calls import key, line, place, refused, set_stock
@@ -33,8 +35,6 @@ async def test_a_product_is_not_held_while_it_is_inactive(
         availability_pb.CheckAvailabilityRequest(lines=[line("A")])
     )
     assert (check.available, check.lines[0].active) == (False, False)
-    from inventory.v1 import hold_service_pb2 as hold_pb
-
     await holds.ConfirmHold(hold_pb.ConfirmHoldRequest(hold_id=hold.hold_id))
     await upsert(catalog, "A")
     await place(holds, line("A"))
@@ -77,8 +77,6 @@ async def test_a_writer_that_died_before_it_told_stock_is_made_good(
     # What a server leaves that dies after the product's write: announced, written, not told.
     monkeypatch.setattr(CatalogRefresh, "SETTLED_MS", 0)
     await set_stock(stock, 10, "A")
-    from inventory_server.stores.change_feed import ChangeFeed
-
     await ChangeFeed(dynamo, names).announce({"A": 5}, 1e9)
     stored = StoredProduct("A", 5, Product("A", "Chair", active=False), 1, 1)
     assert await ProductStore(dynamo, names).write(ProductItem(stored, {}), 0, 1e9)
