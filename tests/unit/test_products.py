@@ -138,7 +138,8 @@ def test_a_row_makes_a_product_and_its_other_columns_are_attributes() -> None:
     assert merge_row(ROW, Product("SKU1", "")) == Product(
         "SKU1", "Chinos", "Reebok", "Apparel", "Bottomwear", "piece", "8900000000012",
         198_621, 292_012, "INR", True,
-        '{"ratings":"3.7","review count":"936","season":"Fall","size":["28","30"],"usage":"Casual"}',
+        '{"ratings":"3.7","review count":"936","season":"Fall","size":["28","30"],'
+        '"usage":"Casual"}',
         "images/1.jpg",
     )  # fmt: skip
 
