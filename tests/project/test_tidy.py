@@ -39,19 +39,26 @@ OUTSIDE_THE_LAYERS = {
     "__main__": {"cli"},
     "call_log": set(),
     "settings": {"domain"},
+    "dynamo_double": set(),
+    "embedded_dynamo": {"dynamo_double"},
     "embedded_redis": set(),
     "sample_data": {"domain", "operations", "stores"},
     "health": {"domain", "stores"},
     "verify_command": set(),
     "cli": {"__version__", "call_log", "server", "settings", "verify_command"},
     "server": {
-        *LAYERS, "call_log", "embedded_redis", "health", "sample_data", "settings",
+        *LAYERS, "call_log", "embedded_dynamo", "embedded_redis", "health", "sample_data",
+        "settings",
     },
 }  # fmt: skip
 """Only server.py, the composition root, sees everything."""
 LIBRARIES = {
     "redis": {"stores", "server"},
     "hiredis": {"stores"},
+    "boto3": {"stores"},
+    "botocore": {"stores"},
+    "moto": {"dynamo_double"},
+    "werkzeug": {"dynamo_double"},
     "grpc": {"servicers", "server", "health", "cli", "verify_command"},
     "inventory": {"servicers", "server", "verify_command"},
     "google": {"servicers"},
@@ -127,7 +134,7 @@ def test_clients_never_import_the_server() -> None:
 def test_only_the_composition_root_builds_stores_and_servers() -> None:
     built = {
         *("Guard", "HoldStore", "StockStore", "MovementStore", "AuditStore", "StreamStore"),
-        *("EmbeddedRedis", "HealthMonitor", "StoreOpener"),
+        *("EmbeddedDynamo", "EmbeddedRedis", "HealthMonitor", "StoreOpener"),
     }
     for path in python_files("inventory_server"):
         if part_of(path) == "server":
