@@ -18,12 +18,12 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-import boto3
 import pytest
 
 from inventory_server import dynamo_double
 from inventory_server.dynamo_double import OneAtATime
 from inventory_server.embedded_dynamo import EmbeddedDynamo, EmbeddedDynamoError
+from tests.dynamo import dynamo_client, make_table
 from tests.eventually import eventually, eventually_async
 from tests.processes import is_running
 
@@ -36,13 +36,6 @@ async def dynamo() -> AsyncIterator[EmbeddedDynamo]:
     await started.start()
     yield started
     await started.stop()
-
-
-def client_of(endpoint: str) -> Any:
-    return boto3.client(
-        "dynamodb", endpoint_url=endpoint, region_name="us-east-1",
-        aws_access_key_id="test", aws_secret_access_key="test",
-    )  # fmt: skip
 
 
 def children() -> set[int]:
@@ -59,13 +52,8 @@ async def test_it_answers_as_dynamodb_does(
     dynamo: EmbeddedDynamo, caplog: pytest.LogCaptureFixture
 ) -> None:
     def writes_and_reads() -> dict[str, Any]:
-        client = client_of(dynamo.endpoint)
-        client.create_table(
-            TableName="t",
-            KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        client = dynamo_client(dynamo.endpoint)
+        make_table(client, "t", "k")
         item = {"k": {"S": "a"}, "n": {"N": "1"}}
         unless_there = "attribute_not_exists(k)"
         client.put_item(TableName="t", Item=item, ConditionExpression=unless_there)
@@ -106,7 +94,7 @@ async def test_a_request_that_breaks_off_keeps_nobody_waiting(dynamo: EmbeddedDy
     port = int(dynamo.endpoint.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as slow:
         slow.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-        tables = await asyncio.to_thread(client_of(dynamo.endpoint).list_tables)
+        tables = await asyncio.to_thread(dynamo_client(dynamo.endpoint).list_tables)
         assert tables["TableNames"] == []
         slow.shutdown(socket.SHUT_WR)
         assert b" 400 " in slow.recv(64)
@@ -159,6 +147,7 @@ async def test_a_stop_leaves_nothing(dynamo: EmbeddedDynamo) -> None:
 
 @is_linux
 async def test_a_start_that_is_given_up_leaves_nothing() -> None:
+    before = children()
     # The process's beginning takes some turns of the loop: it is given up in each of them.
     for turns in range(20):
         starting = asyncio.create_task(EmbeddedDynamo().start())
@@ -167,7 +156,7 @@ async def test_a_start_that_is_given_up_leaves_nothing() -> None:
         starting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await starting
-    await eventually_async(lambda: asyncio.to_thread(lambda: not children()))
+    await eventually_async(lambda: asyncio.to_thread(lambda: children() <= before))
 
 
 @is_linux
@@ -262,6 +251,6 @@ async def test_a_start_that_fails_says_why(monkeypatch: pytest.MonkeyPatch, tmp_
     assert (dynamo.endpoint, dynamo.pid) == ("", None)
     monkeypatch.delenv("PYTHONPATH")
     await dynamo.start()
-    with contextlib.closing(client_of(dynamo.endpoint)) as client:
+    with contextlib.closing(dynamo_client(dynamo.endpoint)) as client:
         assert await asyncio.to_thread(client.list_tables)
     await dynamo.stop()
