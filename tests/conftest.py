@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import grpc
 import pytest
@@ -26,10 +27,15 @@ from inventory.v1.stock_service_pb2_grpc import StockServiceStub
 
 from inventory_server.server import Server
 from inventory_server.settings import Settings
+from tests.dynamo import moto_server
 from tests.eventually import eventually
+from tests.faults.dynamo_proxy import DynamoProxy
 from tests.fold import assert_journal_folds_to_state
 from tests.processes import free_port, start_redis, stop_process
 from tests.serving import Running
+
+# Servers do without a catalogue but where a test says otherwise: it takes seconds to start.
+os.environ["INVENTORY_DYNAMODB_ENDPOINT"] = "off"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -68,12 +74,32 @@ def redis_url(redis_socket: str, db: redis.Redis) -> str:
     return f"unix://{redis_socket}"
 
 
+@pytest.fixture(scope="session")
+def dynamo_endpoint() -> Iterator[str]:
+    """A DynamoDB for the session; tests tell their tables apart by `table_prefix`."""
+    with moto_server() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def table_prefix() -> str:
+    """What the names of this test's tables begin with, and no other test's."""
+    return f"test-{uuid4().hex}-"
+
+
+@pytest.fixture
+def dynamo_proxy(dynamo_endpoint: str) -> Iterator[DynamoProxy]:
+    """A proxy before the session's DynamoDB, which can be made to fail."""
+    with DynamoProxy(dynamo_endpoint) as proxy:
+        yield proxy
+
+
 @pytest.fixture
 def settings(redis_url: str) -> Settings:
     """A server on the test store, without a sweeper."""
     return Settings(
         redis_url=redis_url, port=0, durability="warn", sweeper=False, call_log=False,
-        drain_notice_s=0,
+        drain_notice_s=0, dynamodb_endpoint="off",
     )  # fmt: skip
 
 

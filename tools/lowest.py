@@ -14,9 +14,10 @@ PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
 
 
 def lowest() -> list[str]:
-    """`name==version` of each library that the server needs."""
-    wanted = tomllib.loads(PROJECT.read_text("utf-8"))["project"]["dependencies"]
-    return [re.sub(r"^([\w-]+)>=([^,]+),.*$", r"\1==\2", line) for line in wanted]
+    """`name==version` of each library that the server needs, in embedded mode too."""
+    project = tomllib.loads(PROJECT.read_text("utf-8"))["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["embedded-dynamo"]
+    return [re.sub(r"^([\w-]+)(?:\[.*\])?>=([^,]+),.*$", r"\1==\2", line) for line in wanted]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from itertools import count
 
 import grpc
 import pytest
@@ -20,8 +19,6 @@ from inventory_server.stores.dynamo import Dynamo
 from tests.catalog.serving import started
 from tests.fold import assert_journal_folds_to_state
 
-_prefixes = count()
-
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,11 +28,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def catalog_settings(settings: Settings, dynamo_endpoint: str) -> Settings:
+def catalog_settings(settings: Settings, dynamo_endpoint: str, table_prefix: str) -> Settings:
     """A server on the test store, with tables of its own."""
-    return replace(
-        settings, dynamodb_endpoint=dynamo_endpoint, table_prefix=f"test{next(_prefixes)}-"
-    )
+    return replace(settings, dynamodb_endpoint=dynamo_endpoint, table_prefix=table_prefix)
 
 
 @pytest.fixture

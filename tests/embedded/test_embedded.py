@@ -28,7 +28,7 @@ from inventory_server import __version__, embedded_redis
 from inventory_server.embedded_redis import EmbeddedRedisError, find_redis_server
 from tests.eventually import eventually
 from tests.fold import assert_journal_folds_to_state
-from tests.processes import free_port, start_redis, stop_process
+from tests.processes import free_port, is_running, start_redis, stop_process
 from tests.serving import PROGRAM, SERVING
 
 HAS_REDIS = shutil.which("redis-server") or os.environ.get("CI")
@@ -51,14 +51,6 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr.rstrip("\n").rpartition("\n")[2]
-
-
-def is_running(pid: int) -> bool:
-    """Whether the process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 # Killed
