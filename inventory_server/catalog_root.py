@@ -55,7 +55,7 @@ class CatalogRoot:
         products = ProductStore(self._dynamo, self._names)
         barcodes = BarcodeStore(self._dynamo, self._names)
         feed = ChangeFeed(self._dynamo, self._names)
-        activity = ProductActivity(products, ActivityStore(store))
+        activity = ProductActivity(products, ActivityStore(store), partitions=store.keys.partitions)
         self.refresh = CatalogRefresh(
             products, feed, self._index, activity, max_age_s=settings.catalog_max_age_s
         )

@@ -115,7 +115,7 @@ class CatalogOperations:
         seen = 0
         while len(found) < count and seen < MAX_PAGE_SCAN:
             asked = min(MAX_BATCH_SKUS, count - len(found) if not status else MAX_BATCH_SKUS)
-            page = await self._index.list(wanted, after, asked)
+            page = await self._index.products(wanted, after, asked)
             if not page:
                 return ProductPage(tuple(found), "")
             seen += len(page)

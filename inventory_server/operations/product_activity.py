@@ -19,8 +19,9 @@ from inventory_server.stores.product_store import ProductStore
 class ProductActivity:
     """Keeps the sets of inactive SKUs as the catalogue says. Raises InventoryError."""
 
-    def __init__(self, products: ProductStore, store: ActivityStore) -> None:
+    def __init__(self, products: ProductStore, store: ActivityStore, *, partitions: int) -> None:
         self._products = products
+        self._partitions = partitions
         self._store = store
 
     async def settle(self, skus: Sequence[str], deadline: float) -> None:
@@ -41,8 +42,11 @@ class ProductActivity:
             inactive.update(page)
             after = page[-1]
         found: set[str] = set()
-        for partition in range(self._store.partitions):
-            found |= inactive ^ await self._store.inactive(partition, deadline())
+        for partition in range(self._partitions):
+            there: set[str] = set()
+            async for page in self._store.inactive(partition, deadline()):
+                there.update(page)
+            found |= inactive ^ there
         return found
 
     async def _read(self, skus: Sequence[str], deadline: float) -> dict[str, bool]:

@@ -67,9 +67,6 @@ LIBRARIES = {
     "inventory": {"servicers", "server", "verify_command"},
     "google": {"servicers"},
     "typer": {"cli", "create_tables_command", "verify_command"},
-    "boto3": {"stores"},
-    "botocore": {"stores"},
-    "moto": {"dynamo_double"},
     "sqlite3": {"stores"},
 }
 """Where each library may be used: what a layer does not know, it cannot leak."""
