@@ -29,7 +29,7 @@ def create_tables_command(
         typer.Option(
             envvar="INVENTORY_TABLE_PREFIX", help="What the names of the tables begin with."
         ),
-    ] = Settings.table_prefix,
+    ] = Settings().table_prefix,
 ) -> None:
     """Make the catalogue's tables in DynamoDB, those that are not there yet."""
     try:

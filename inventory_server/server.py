@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import grpc
+from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory.v1 import (
     alert_service_pb2,
@@ -197,7 +198,7 @@ class Server:
         )
         for service, servicer in zip(SERVICES, servicers, strict=True):
             self._guard.register(self._grpc, service, servicer)
-        services = SERVICES
+        services: tuple[ServiceDescriptor, ...] = SERVICES
         if settings.catalog_store != OFF:
             self.catalog = CatalogRoot(settings, self.store, stock, stock_operations, expiry)
             self._guard.register(self._grpc, CATALOG, self.catalog.servicer)

@@ -102,7 +102,7 @@ class CatalogOperations:
             raise ProductNotFound(barcode=barcode)
         return (await self._with_levels([stored], locations, deadline))[0]
 
-    async def list(
+    async def page(
         self, wanted: ProductFilter, location: str, status: str, *, after: str, count: int,
         deadline: float,
     ) -> ProductPage:  # fmt: skip

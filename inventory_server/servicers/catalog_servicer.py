@@ -12,7 +12,7 @@ from inventory_server.operations.product_imports import ProductImports
 from inventory_server.operations.product_writes import ProductWrites
 from inventory_server.operations.summary import SummaryOperations
 from inventory_server.servicers import catalog_messages as messages
-from inventory_server.servicers import requests, stock_requests
+from inventory_server.servicers import requests, responses, stock_requests
 from inventory_server.servicers.paging import make_page_token, read_page_size, read_page_token
 from inventory_server.servicers.rpc_call import RpcCall
 
@@ -46,7 +46,7 @@ class CatalogServicer:
         )
         response = pb.GetProductResponse()
         messages.put_product(response.product, stocked.stored)
-        messages.put_levels(response.levels, stocked.levels)
+        responses.put_levels(response.levels, stocked.levels)
         return response
 
     async def BatchGetProducts(
@@ -73,7 +73,7 @@ class CatalogServicer:
         )
         response = pb.GetProductByBarcodeResponse()
         messages.put_product(response.product, stocked.stored)
-        messages.put_levels(response.levels, stocked.levels)
+        responses.put_levels(response.levels, stocked.levels)
         return response
 
     async def ListProducts(
@@ -82,7 +82,7 @@ class CatalogServicer:
         """Lists products by SKU, in pages."""
         wanted, location, status = messages.read_filter(request)
         query = ("ListProducts", *map(repr, wanted), location, status)
-        page = await self._catalog.list(
+        page = await self._catalog.page(
             wanted, location, status, after=read_page_token(request.page_token, *query),
             count=read_page_size(request.page_size), deadline=call.deadline,
         )  # fmt: skip

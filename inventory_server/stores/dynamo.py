@@ -14,7 +14,7 @@ import logging
 import random
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from time import monotonic
 from typing import Any, Final
 
@@ -144,11 +144,9 @@ class Dynamo:
         self.is_reachable = is_reached
 
     def _make_client(self) -> Any:
-        # Half a second's work, which nobody but the catalogue waits for.
-        import boto3
         from botocore.config import Config
 
-        session = boto3.session.Session()
+        session = _session()
         given: dict[str, Any] = {}
         if self.endpoint:
             given["endpoint_url"] = self.endpoint
@@ -164,6 +162,14 @@ class Dynamo:
             parameter_validation=False,
         )
         return session.client("dynamodb", config=config, **given)
+
+
+@cache
+def _session() -> Any:
+    """boto3's session. Half a second's work, which nobody but the catalogue waits for."""
+    import boto3
+
+    return boto3.session.Session()
 
 
 class _AgainError(Exception):

@@ -65,7 +65,7 @@ LIBRARIES = {
     "werkzeug": {"dynamo_double"},
     "grpc": {"servicers", "server", "health", "cli", "verify_command"},
     "inventory": {"servicers", "server", "verify_command"},
-    "google": {"servicers"},
+    "google": {"servicers", "server"},
     "typer": {"cli", "create_tables_command", "verify_command"},
     "sqlite3": {"stores"},
 }
