@@ -46,8 +46,8 @@ class SearchPage(NamedTuple):
 class CatalogOperations:
     """Reads products, and their levels with them. Raises InventoryError."""
 
-    TABLE_SHARE = 0.5
-    """Of a call's time, what the table may take before the index answers instead."""
+    PATIENCE_S = 1.0
+    """What the table may take before the index answers instead, where it can."""
 
     def __init__(
         self, products: ProductStore, barcodes: BarcodeStore, index: CatalogIndex,
@@ -157,15 +157,12 @@ class CatalogOperations:
         deadline: float,
     ) -> T:
         """What the table says, or the index while the table cannot be asked."""
+        if not self._refresh.is_fresh:
+            return await read_table(deadline)
         now = asyncio.get_running_loop().time()
         try:
-            return await read_table(now + (deadline - now) * self.TABLE_SHARE)
+            return await read_table(min(now + self.PATIENCE_S, now + (deadline - now) / 2))
         except (StoreUnavailable, CatalogThrottled) as error:
-            try:
-                self._refresh.check_fresh()
-            except StoreUnavailable:
-                # What keeps the table from answering says more than that the index is old.
-                raise error from None
             log.debug("the index answers for the table: %s", error)
             return await read_index()
 

@@ -55,14 +55,21 @@ class CatalogRefresh:
         self._filled_at: float | None = None
         self.products_read = 0
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the index may answer for the catalogue."""
+        if self._fresh_at is None:
+            return False
+        return self._loop.time() - self._fresh_at <= self._max_age_s
+
     def check_fresh(self) -> None:
         """Raises StoreUnavailable where the index cannot answer for the catalogue."""
         if self._fresh_at is None:
             raise StoreUnavailable(
                 f"the catalogue is being read: {self.products_read} products so far"
             )
-        age_s = self._loop.time() - self._fresh_at
-        if age_s > self._max_age_s:
+        if not self.is_fresh:
+            age_s = self._loop.time() - self._fresh_at
             raise StoreUnavailable(f"the catalogue is out of reach for {age_s:.0f} s")
 
     @property

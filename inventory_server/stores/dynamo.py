@@ -241,6 +241,7 @@ class _Attempts:
         if code in _THROTTLED:
             return _AgainError(code, is_throttled=True)
         if status.get("HTTPStatusCode", 500) >= 500:
+            self.is_reached = False
             return _AgainError(f"it answered {code}", is_lost=True)
         if code == "ResourceNotFoundException":
             return TableMissingError("the catalogue's tables are not there: create them")
