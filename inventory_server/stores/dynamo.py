@@ -75,6 +75,7 @@ class Dynamo:
         self._pool = ThreadPoolExecutor(self.THREADS, thread_name_prefix="dynamo")
         self._client: Any = None
         self._in_flight = 0
+        self._answered_at = 0.0
         self.is_reachable = False
         """What the last call found out."""
 
@@ -110,10 +111,10 @@ class Dynamo:
                 answer = await self._run(attempt.ask, deadline)
             except _AgainError as error:
                 if not await attempt.pause(error):
-                    self._note(attempt.is_reached)
+                    self._note(attempt.is_reached, attempt.began)
                     raise attempt.end(error) from error
             else:
-                self._note(True)
+                self._note(True, attempt.began)
                 return answer
 
     async def _run(self, ask: Callable[[], dict[str, Any]], deadline: float) -> dict[str, Any]:
@@ -135,7 +136,12 @@ class Dynamo:
         if not future.cancelled():
             future.exception()
 
-    def _note(self, is_reached: bool) -> None:
+    def _note(self, is_reached: bool, began: float) -> None:
+        """Takes up what a call found out; a failure that began before the last success is old."""
+        if is_reached:
+            self._answered_at = monotonic()
+        elif began < self._answered_at:
+            return
         if is_reached != self.is_reachable:
             log.log(
                 logging.INFO if is_reached else logging.WARNING,
@@ -191,7 +197,8 @@ class _Attempts:
         self._operation = operation
         self._loop = asyncio.get_running_loop()
         self._deadline = deadline
-        self._until = monotonic() + deadline - self._loop.time()
+        self.began = monotonic()
+        self._until = self.began + deadline - self._loop.time()
         self._pause_s = Dynamo.FIRST_PAUSE_S
         self._is_lost = False
         self.is_reached = True
