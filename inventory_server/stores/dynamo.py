@@ -216,7 +216,6 @@ class _Attempts:
             self.is_reached = False
             raise _AgainError(str(error)) from error
         except HTTPClientError as error:
-            self.is_reached = False
             raise _AgainError(str(error), is_lost=True) from error
         except BotoCoreError as error:
             # No credentials, no region: nothing was sent, and nothing will help.
@@ -224,7 +223,8 @@ class _Attempts:
 
     async def pause(self, error: _AgainError) -> bool:
         """Waits before the next attempt; False where there is no sense in one."""
-        self._is_lost = self._is_lost or error.is_lost
+        if error.is_lost:
+            self._is_lost, self.is_reached = True, False
         pause_s = self._pause_s * random.uniform(0.5, 1.0)  # noqa: S311 - spreads callers
         self._pause_s = min(2 * self._pause_s, Dynamo.LONGEST_PAUSE_S)
         if not (self.is_reached or error.is_lost) or self._loop.time() + pause_s >= self._deadline:
@@ -248,7 +248,6 @@ class _Attempts:
         if code in _THROTTLED:
             return _AgainError(code, is_throttled=True)
         if status.get("HTTPStatusCode", 500) >= 500:
-            self.is_reached = False
             return _AgainError(f"it answered {code}", is_lost=True)
         if code == "ResourceNotFoundException":
             return TableMissingError("the catalogue's tables are not there: create them")

@@ -29,6 +29,7 @@ async def started(settings: Settings) -> AsyncIterator[Server]:
         assert server.catalog is not None
         catalog = server.catalog
         await eventually_async(lambda: asyncio.sleep(0, catalog.is_serving))
+        await server.health.check()
         yield server
     finally:
         await server.stop()
