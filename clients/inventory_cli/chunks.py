@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, ClassVar, Final
@@ -50,6 +50,13 @@ class Chunk:
         return 0
 
 
+AddRow = Callable[[Sequence[str]], int]
+"""Puts a row into a message; answers its bytes, where they may be many.
+
+Raises RowError, and has put nothing, where the row cannot be sent.
+"""
+
+
 class ChunkReader(ABC):
     """Cuts a file into chunks of `chunk_rows` records.
 
@@ -66,25 +73,18 @@ class ChunkReader(ABC):
         self._next_record = 1
 
     @abstractmethod
-    def _begin(self, first_row: int) -> Any:
-        """The message of a chunk, still without rows."""
-
-    @abstractmethod
-    def _add(self, request: Any, row: Sequence[str]) -> int:
-        """Puts a row into the message; answers its bytes, where they may be many.
-
-        Raises RowError, and has put nothing, where the row cannot be sent.
-        """
+    def _begin(self, first_row: int) -> tuple[Any, AddRow]:
+        """The message of a chunk, still without rows, and what puts one into it."""
 
     def next_chunk(self) -> Chunk | None:
         """The next chunk, None at the end of the file. Raises FileError."""
-        request = self._begin(self._next_record)
+        request, add_row = self._begin(self._next_record)
         chunk = self.chunk_type(request)
-        add, size = self._add, 0
+        size = 0
         for line, row in islice(self._file.records(), self._chunk_rows):
             chunk.records += 1
             try:
-                size += add(request, row)
+                size += add_row(row)
             except RowError as error:
                 chunk.refused.append(RefusedRow(line, error.field, INVALID, str(error)))
                 continue

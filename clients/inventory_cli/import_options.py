@@ -8,7 +8,6 @@ from typing import Annotated, Final
 
 import typer
 
-from inventory_cli.chunks import MAX_CHUNK_ROWS
 from inventory_cli.errors import CliError
 from inventory_cli.import_command import ImportOptions, ImportPlan, run_import
 from inventory_cli.output import (
@@ -37,14 +36,6 @@ FileArgument = Annotated[
 ]
 ServerOption = Annotated[
     str, typer.Option(envvar="INVENTORY_SERVER", metavar="ADDR", help="The server's address.")
-]
-ChunkRowsOption = Annotated[
-    int,
-    typer.Option(
-        min=1,
-        max=MAX_CHUNK_ROWS,
-        help="Rows that go in together; the same in every run under one key.",
-    ),
 ]
 TimeoutOption = Annotated[
     float | None,

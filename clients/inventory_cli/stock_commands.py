@@ -19,7 +19,6 @@ from inventory_cli.import_options import (
     DEFAULT_RETRIES,
     EXIT_STATUS_HELP,
     AllErrorsOption,
-    ChunkRowsOption,
     FileArgument,
     OutputOption,
     RetriesOption,
@@ -67,6 +66,14 @@ KeyOption = Annotated[
         show_default=False,
     ),
 ]
+ChunkRowsOption = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=MAX_CHUNK_ROWS,
+        help="Rows that go in together; the same in every run under one key.",
+    ),
+]
 
 app = typer.Typer(no_args_is_help=True)
 _is_key = re.compile(r"[\x21-\x7e]{1,255}").fullmatch
@@ -92,14 +99,9 @@ def import_(
 ) -> None:
     """Takes stock levels in from a CSV file."""
     options = ImportOptions(
-        file=file,
-        server=server,
-        chunk_rows=chunk_rows,
-        timeout_s=timeout_s,
-        retries=retries,
-        all_errors=all_errors,
-        output=output,
-    )
+        file=file, server=server, chunk_rows=chunk_rows, timeout_s=timeout_s, retries=retries,
+        all_errors=all_errors, output=output,
+    )  # fmt: skip
     make_plan = partial(_plan, location=location, adds=add, key=key or uuid4().hex)
     end_with_import(make_plan, options)
 
