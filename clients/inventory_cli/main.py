@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from inventory_cli import stock_commands
+from inventory_cli import product_commands, stock_commands
 from inventory_cli.stop_signals import was_stopped
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(stock_commands.app, name="stock")
+app.add_typer(product_commands.app, name="products")
 
 
 @app.callback()

@@ -30,7 +30,11 @@ class OutputForm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """An import that has ended. `error` and `resume_command` are empty where it is complete."""
+    """An import that has ended. `error` and `resume_command` are empty where it is complete.
+
+    Under a `key` it is told whether everything was a replay; without one, how
+    many rows were in already.
+    """
 
     file: str
     mode: str
@@ -83,8 +87,11 @@ class ImportView:
         if report.error:
             show_error(self._notes, report.error)
         if report.resume_command:
-            self._notes.print(f"The import's idempotency key is {report.key}.")
-            self._notes.print("This resumes it; rows that went in are not taken again:")
+            if report.key:
+                self._notes.print(f"The import's idempotency key is {report.key}.")
+                self._notes.print("This resumes it; rows that went in are not taken again:")
+            else:
+                self._notes.print("This goes on with it; rows that are in already change nothing:")
             self._notes.print(f"  {report.resume_command}", soft_wrap=True)
 
     def _show_refusals(self, tally: Tally) -> None:
@@ -132,25 +139,28 @@ def _summary_table(report: ImportReport) -> Table:
     tally = report.tally
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     read = "Rows answered" if report.error else "Rows read"
-    for name in (read, "Accepted", "Refused", "Seconds", "Rows/s", "Replayed"):
+    cells = {
+        read: f"{tally.rows:,}",
+        "Accepted": f"{tally.accepted:,}",
+        **({} if report.key else {"Unchanged": f"{tally.unchanged:,}"}),
+        "Refused": f"{tally.refused:,}",
+        "Seconds": f"{tally.seconds:.1f}",
+        "Rows/s": f"{tally.rows_per_second:,.0f}",
+        **({"Replayed": "yes" if tally.replayed else "no"} if report.key else {}),
+    }
+    for name in cells:
         table.add_column(name, justify="right")
-    table.add_row(
-        f"{tally.rows:,}",
-        f"{tally.accepted:,}",
-        f"{tally.refused:,}",
-        f"{tally.seconds:.1f}",
-        f"{tally.rows_per_second:,.0f}",
-        "yes" if tally.replayed else "no",
-    )
+    table.add_row(*cells.values())
     return table
 
 
 def _summary_line(report: ImportReport) -> str:
     tally = report.tally
     answered = " answered" if report.error else ""
+    unchanged = "" if report.key else f" {tally.unchanged:,} were in already,"
     return (
         f"{report.file}: {tally.accepted:,} of {tally.rows:,}{answered} rows went in,"
-        f" {tally.refused:,} refused, in {tally.seconds:.1f} s"
+        f"{unchanged} {tally.refused:,} refused, in {tally.seconds:.1f} s"
         f" ({tally.rows_per_second:,.0f} rows/s)"
     )
 
@@ -159,15 +169,15 @@ def _json_of(report: ImportReport) -> dict[str, object]:
     tally = report.tally
     return {
         "file": report.file,
-        "mode": report.mode,
-        "key": report.key,
+        **({"mode": report.mode, "key": report.key} if report.key else {}),
         "complete": not report.error,
         "rows": tally.rows,
         "accepted_rows": tally.accepted,
+        **({} if report.key else {"unchanged_rows": tally.unchanged}),
         "refused_rows": tally.refused,
         "seconds": round(tally.seconds, 3),
         "rows_per_second": round(tally.rows_per_second),
-        "replayed": tally.replayed,
+        **({"replayed": tally.replayed} if report.key else {}),
         "refusals": [row._asdict() for row in tally.refusals],
         "error": {"reason": report.reason, "message": report.error} if report.error else None,
         "resume_command": report.resume_command or None,

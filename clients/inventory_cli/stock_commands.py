@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-import sys
+import re
+from functools import partial
 from typing import Annotated, Final
+from uuid import uuid4
 
 import typer
+from inventory.v1 import stock_service_pb2 as pb
+from inventory.v1.stock_service_pb2_grpc import StockServiceStub
 
 from inventory_cli.chunks import MAX_CHUNK_ROWS
-from inventory_cli.errors import CliError
-from inventory_cli.import_command import DEFAULT_SERVER, ImportOptions, run_import
-from inventory_cli.output import (
-    SHOWN_REFUSALS,
-    ImportView,
-    OutputForm,
-    make_console,
-    show_error,
+from inventory_cli.csv_rows import CsvFile
+from inventory_cli.errors import UsageError
+from inventory_cli.import_command import DEFAULT_SERVER, ImportOptions, ImportPlan
+from inventory_cli.import_options import (
+    DEFAULT_RETRIES,
+    EXIT_STATUS_HELP,
+    AllErrorsOption,
+    FileArgument,
+    OutputOption,
+    RetriesOption,
+    ServerOption,
+    TimeoutOption,
+    end_with_import,
 )
+from inventory_cli.output import OutputForm
+from inventory_cli.stock_rows import StockChunks, find_columns
 
-DEFAULT_RETRIES: Final = 8
-
-IMPORT_HELP: Final = """\
+IMPORT_HELP: Final = f"""\
 Takes stock levels in from a CSV file.
 
 The first line names the columns, in any order; other columns are ignored:
@@ -38,19 +47,8 @@ Good rows go in, bad ones are listed by their line. Everything goes under one
 idempotency key, which the server keeps for a day: an import that broke off is
 resumed by the same command with the same --key, and no row goes in twice.
 
-\b
-Exit status:
-  0    all rows went in
-  1    some rows were refused, all others went in
-  2    wrong usage, or the file cannot be read
-  3    the server cannot be reached, or the import broke off
-  130  stopped by Ctrl-C
-"""
+{EXIT_STATUS_HELP}"""
 
-FileArgument = Annotated[
-    str,
-    typer.Argument(metavar="FILE", help="The CSV file; - is the standard input."),
-]
 LocationOption = Annotated[
     str | None,
     typer.Option(help="The location of all rows, for a file that has no column for it."),
@@ -68,9 +66,6 @@ KeyOption = Annotated[
         show_default=False,
     ),
 ]
-ServerOption = Annotated[
-    str, typer.Option(envvar="INVENTORY_SERVER", metavar="ADDR", help="The server's address.")
-]
 ChunkRowsOption = Annotated[
     int,
     typer.Option(
@@ -79,23 +74,9 @@ ChunkRowsOption = Annotated[
         help="Rows that go in together; the same in every run under one key.",
     ),
 ]
-TimeoutOption = Annotated[
-    float | None,
-    typer.Option(min=0.001, help="Longest time for the whole import. Without it: no limit."),
-]
-RetriesOption = Annotated[
-    int,
-    typer.Option(min=0, help="How often to try again after a lost connection without an answer."),
-]
-AllErrorsOption = Annotated[
-    bool,
-    typer.Option("--all-errors", help=f"List all refused rows, not the first {SHOWN_REFUSALS}."),
-]
-OutputOption = Annotated[
-    OutputForm, typer.Option(help="The form of the result; json lists all refused rows.")
-]
 
 app = typer.Typer(no_args_is_help=True)
+_is_key = re.compile(r"[\x21-\x7e]{1,255}").fullmatch
 
 
 @app.callback()
@@ -118,21 +99,30 @@ def import_(
 ) -> None:
     """Takes stock levels in from a CSV file."""
     options = ImportOptions(
-        file=file,
-        location=location,
-        adds=add,
+        file=file, server=server, chunk_rows=chunk_rows, timeout_s=timeout_s, retries=retries,
+        all_errors=all_errors, output=output,
+    )  # fmt: skip
+    make_plan = partial(_plan, location=location, adds=add, key=key or uuid4().hex)
+    end_with_import(make_plan, options)
+
+
+def _plan(options: ImportOptions, *, location: str | None, adds: bool, key: str) -> ImportPlan:
+    if not _is_key(key):
+        raise UsageError("--key takes 1 to 255 visible ASCII characters, without spaces")
+
+    def read(file: CsvFile) -> StockChunks:
+        columns = find_columns(file.header(), location, file.name)
+        mode = pb.IMPORT_MODE_ADD if adds else pb.IMPORT_MODE_SET
+        return StockChunks(file, columns, mode, options.chunk_rows)
+
+    # Everything that the server compares under a key.
+    words = ["stock", "import", options.file, "--add" if adds else "--set"]
+    if location is not None:
+        words += ["--location", location]
+    return ImportPlan(
+        read,
+        rpc_of=lambda channel: StockServiceStub(channel).ImportStock,
+        command=options.command(*words, last=("--key", key)),
+        mode="add" if adds else "set",
         key=key,
-        server=server,
-        chunk_rows=chunk_rows,
-        timeout_s=timeout_s,
-        retries=retries,
-        all_errors=all_errors,
-        output=output,
     )
-    notes = make_console(sys.stderr)
-    try:
-        status = run_import(options, ImportView(make_console(sys.stdout), notes))
-    except CliError as error:
-        show_error(notes, str(error))
-        status = error.exit_status
-    raise typer.Exit(status)

@@ -26,6 +26,9 @@ class Tally:
     def __init__(self, kept_refusals: int | None) -> None:
         self.rows = 0
         self.accepted = 0
+        self.unchanged = 0
+        """Rows that were in already, where the server tells them apart."""
+        self.refused = 0
         self.refusals: list[RefusedRow] = []
         self.bytes_read = 0
         self.replayed = False
@@ -33,11 +36,6 @@ class Tally:
         self._kept = kept_refusals
         self._started = perf_counter()
         self._ended: float | None = None
-
-    @property
-    def refused(self) -> int:
-        """How many rows stayed out."""
-        return self.rows - self.accepted
 
     @property
     def seconds(self) -> float:
@@ -49,11 +47,15 @@ class Tally:
         """Answered rows a second."""
         return self.rows / self.seconds if self.rows else 0.0
 
-    def count(self, rows: int, refusals: Iterable[RefusedRow], bytes_read: int) -> None:
+    def count(
+        self, rows: int, refusals: Iterable[RefusedRow], bytes_read: int, unchanged: int = 0
+    ) -> None:
         """Takes in a chunk's answer; `bytes_read` is where the chunk ends in the file."""
         refused = sorted(refusals)
         self.rows += rows
-        self.accepted += rows - len(refused)
+        self.unchanged += unchanged
+        self.refused += len(refused)
+        self.accepted += rows - unchanged - len(refused)
         self.bytes_read = bytes_read
         room = len(refused) if self._kept is None else self._kept - len(self.refusals)
         self.refusals += refused[:room]

@@ -39,13 +39,15 @@ def run(*arguments: str, server: str = "", stdin: bytes = b"") -> subprocess.Com
     )
 
 
-def run_import(path: Path, *options: str, server: str = "") -> subprocess.CompletedProcess[str]:
-    return run("stock", "import", str(path), *options, server=server)
+def run_import(
+    path: Path, *options: str, server: str = "", what: str = "stock"
+) -> subprocess.CompletedProcess[str]:
+    return run(what, "import", str(path), *options, server=server)
 
 
-def import_result(path: Path, *options: str, server: str) -> dict[str, Any]:
+def import_result(path: Path, *options: str, server: str, what: str = "stock") -> dict[str, Any]:
     """What the import says in JSON, with its exit status."""
-    done = run_import(path, *options, "--output", "json", server=server)
+    done = run_import(path, *options, "--output", "json", server=server, what=what)
     assert "Traceback" not in done.stderr
     return {**json.loads(done.stdout), "status": done.returncode}
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from inventory_cli.csv_rows import CsvFile, RowError, find_columns
+from inventory_cli.csv_rows import CsvFile, RowError
 from inventory_cli.errors import FileError, UsageError
+from inventory_cli.stock_rows import find_columns
 
 VALUES = st.text(st.sampled_from('ab,"\n\r é\u2028'), max_size=6)
 ROWS = st.lists(st.lists(VALUES, min_size=2, max_size=3), min_size=1, max_size=20)

@@ -10,16 +10,18 @@ import pytest
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from inventory.v1 import stock_service_pb2 as pb
-from inventory_cli.chunks import Chunk, ChunkReader
-from inventory_cli.csv_rows import CsvFile, find_columns
+from inventory.v1.stock_service_pb2_grpc import StockServiceStub
+from inventory_cli.chunks import Chunk
+from inventory_cli.csv_rows import CsvFile
 from inventory_cli.errors import server_error_of
-from inventory_cli.import_stock import CHUNKS_IN_FLIGHT, StockImport
+from inventory_cli.import_stream import CHUNKS_IN_FLIGHT, ImportStream
+from inventory_cli.stock_rows import StockChunks, find_columns
 from inventory_cli.tally import Tally
 
 from tests.client.command_line import on_hand
 
 
-class WatchedReader(ChunkReader):
+class WatchedReader(StockChunks):
     """Sees how many chunks have been read and not yet answered."""
 
     tally: Tally
@@ -39,9 +41,10 @@ def test_chunks_overlap_but_only_so_many(server_address: str, tmp_path: Path) ->
     columns = find_columns(file.header(), "online", "stock.csv")
     reader = WatchedReader(file, columns, pb.IMPORT_MODE_SET, 1)
     reader.tally = tally
-    StockImport(
+    ImportStream(
         reader,
         tally,
+        rpc_of=lambda channel: StockServiceStub(channel).ImportStock,
         server=server_address,
         key="k1",
         retries=0,

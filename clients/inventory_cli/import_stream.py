@@ -8,11 +8,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from threading import Condition, Lock
-from typing import Final
+from typing import Any, Final
 
 import grpc
-from inventory.v1 import stock_service_pb2 as pb
-from inventory.v1.stock_service_pb2_grpc import StockServiceStub
 
 from inventory_cli.chunks import Chunk, ChunkReader
 from inventory_cli.errors import ServerError, server_error_of, unreachable
@@ -32,12 +30,16 @@ _CHANNEL_OPTIONS: Final = (
 )
 
 
-class StockImport:
+RpcOf = Callable[[grpc.Channel], Callable[..., Any]]
+"""The RPC that an import is made by, of a channel."""
+
+
+class ImportStream:
     """Sends a file's chunks and counts the answers.
 
-    A chunk that was not answered when a connection broke is sent again under
-    the same idempotency key; the server answers those that it took as the
-    first time. `on_progress` is called after each answer, `on_retry` with
+    A chunk that was not answered when a connection broke is sent again, under
+    the same idempotency key where there is one; what the server took already
+    changes nothing the second time. `on_progress` is called after each answer, `on_retry` with
     what went wrong and the pause in seconds.
 
     The file is read in the thread in which gRPC asks for requests, so that
@@ -51,16 +53,18 @@ class StockImport:
         chunks: ChunkReader,
         tally: Tally,
         *,
-        server: str,
+        rpc_of: RpcOf,
         key: str,
+        server: str,
         retries: int,
         on_progress: Callable[[], None],
         on_retry: Callable[[str, float], None],
     ) -> None:
         self._chunks = chunks
         self._tally = tally
+        self._rpc_of = rpc_of
+        self._metadata = (("idempotency-key", key),) if key else ()
         self._server = server
-        self._key = key
         self._retries = retries
         self._on_progress = on_progress
         self._on_retry = on_retry
@@ -110,8 +114,7 @@ class StockImport:
         with grpc.insecure_channel(self._server, options=_CHANNEL_OPTIONS) as channel:
             self._connect(channel)
             requests = self._requests(self._begin_attempt())
-            metadata = (("idempotency-key", self._key),)
-            call = StockServiceStub(channel).ImportStock(requests, metadata=metadata)
+            call = self._rpc_of(channel)(requests, metadata=self._metadata)
             try:
                 for answer in call:
                     self._take(answer)
@@ -141,7 +144,7 @@ class StockImport:
             self._changed.notify_all()
             return self._attempt
 
-    def _requests(self, attempt: int) -> Iterator[pb.ImportStockRequest]:
+    def _requests(self, attempt: int) -> Iterator[Any]:
         # Those of the attempt before may be in the middle of a read, whose
         # chunk is then unanswered too.
         with self._reading, self._changed:
@@ -176,7 +179,7 @@ class StockImport:
     def _has_room(self) -> bool:
         return len(self._unanswered) < CHUNKS_IN_FLIGHT
 
-    def _take(self, answer: pb.ImportStockResponse) -> None:
+    def _take(self, answer: Any) -> None:
         with self._changed:
             if not self._unanswered or self._unanswered[0].request.first_row != answer.first_row:
                 raise ServerError("the server answered a chunk that it was not sent")
@@ -187,10 +190,13 @@ class StockImport:
     def _settle_unsent(self) -> None:
         """Counts the chunks at the front that had no row to send."""
         while self._unanswered and not self._unanswered[0].lines:
-            self._count(self._unanswered.popleft(), pb.ImportStockResponse())
+            chunk = self._unanswered.popleft()
+            self._tally.count(chunk.records, chunk.refused, chunk.end_byte)
+            self._on_progress()
 
-    def _count(self, chunk: Chunk, answer: pb.ImportStockResponse) -> None:
-        self._tally.count(chunk.records, chunk.refusals(answer), chunk.end_byte)
+    def _count(self, chunk: Chunk, answer: Any) -> None:
+        refusals, unchanged = chunk.refusals(answer), chunk.unchanged_rows(answer)
+        self._tally.count(chunk.records, refusals, chunk.end_byte, unchanged)
         self._on_progress()
 
 
