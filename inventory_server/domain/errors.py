@@ -1,6 +1,10 @@
 """The errors that callers see. Each holds facts; the sentence is made from them.
 
 InventoryError
+├── ProductNotFound
+├── EtagMismatch
+├── BarcodeTaken
+├── CatalogThrottled
 ├── CursorExpired
 ├── SlowConsumer
 ├── TooManyStreams
@@ -28,11 +32,7 @@ InventoryError
 │   ├── TotalTooLarge
 │   └── OnHandMismatch
 ├── TooManyParts
-├── LevelBusy
-├── ProductNotFound
-├── EtagMismatch
-├── BarcodeTaken
-└── CatalogThrottled
+└── LevelBusy
 """
 
 from __future__ import annotations
