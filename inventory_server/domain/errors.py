@@ -1,6 +1,10 @@
 """The errors that callers see. Each holds facts; the sentence is made from them.
 
 InventoryError
+├── ProductNotFound
+├── EtagMismatch
+├── BarcodeTaken
+├── CatalogThrottled
 ├── CursorExpired
 ├── SlowConsumer
 ├── TooManyStreams
@@ -142,7 +146,7 @@ class HoldExpired(HoldEnded):
     time_name = "expire_time"
     sentence = "the hold expired"
 
-    def __init__(self, hold_id: str, time_ms: int, short: InsufficientStock | None = None) -> None:
+    def __init__(self, hold_id: str, time_ms: int, short: LinesRefused | None = None) -> None:
         super().__init__(hold_id, time_ms)
         self.short = short
         if short is not None:

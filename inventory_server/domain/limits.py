@@ -67,6 +67,8 @@ MAX_IMPORT_PRODUCTS: Final = 500
 """Rows a chunk."""
 MAX_QUERY_LENGTH: Final = 200
 MAX_QUERY_WORDS: Final = 10
+SKUS_A_SCRIPT: Final = 500
+"""SKUs that one script makes inactive or active, and about as many that one read of them takes."""
 MAX_PAGE_BYTES: Final = 2 << 20
 """Of the products of one page, so that it fits into a message that callers take."""
 

@@ -241,13 +241,17 @@ class HoldChange(NamedTuple):
 
 
 class LineAvailability(NamedTuple):
-    """How one level of a basket stands; `level` is None where there is none."""
+    """How one level of a basket stands; `level` is None where there is none.
+
+    `active`: whether the SKU's product is, or there is no product.
+    """
 
     sku: str
     location: str
     requested: int
     level: Level | None
     earliest_expire_time_ms: int | None
+    active: bool = True
 
     @property
     def sellable(self) -> int:
@@ -258,6 +262,11 @@ class LineAvailability(NamedTuple):
     def shortage(self) -> int:
         """Units asked for that cannot be sold."""
         return max(0, self.requested - self.sellable)
+
+    @property
+    def is_available(self) -> bool:
+        """Whether a hold could take all that is asked for."""
+        return self.level is not None and self.active and not self.shortage
 
 
 class RowRefusal(NamedTuple):

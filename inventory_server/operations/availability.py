@@ -24,12 +24,12 @@ class AvailabilityOperations:
             level = (location, sku)
             requested[level] = requested.get(level, 0) + quantity
         levels = list(requested)
-        answer = await self._stock.read_levels(levels, deadline)
+        answer = await self._stock.read_basket(levels, deadline)
         if isinstance(answer, Due):
             answer = await self._expiry.settled(
-                lambda: self._stock.read_levels(levels, deadline), deadline
+                lambda: self._stock.read_basket(levels, deadline), deadline
             )
         return [
-            LineAvailability(sku, location, requested[location, sku], level, earliest)
-            for (location, sku), (level, earliest) in zip(levels, answer, strict=True)
+            LineAvailability(sku, location, quantity, *answer[location, sku])
+            for (location, sku), quantity in requested.items()
         ]

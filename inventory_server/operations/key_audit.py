@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 from inventory_server.domain.audit import Discrepancy
+from inventory_server.domain.rules import is_sku
 from inventory_server.operations.level_sum import LevelSum
 from inventory_server.stores.audit_store import AuditStore
 from inventory_server.stores.keys import is_hold_id, match_key, partition_of
@@ -19,6 +20,7 @@ T = TypeVar("T")
 _KINDS: Final = {
     "skus": "zset", "low": "zset", "due": "zset", "ended": "list", "refs": "zset",
     "journal": "stream", "alerts": "stream", "meta": "hash", "locations": "hash",
+    "inactive": "set",
 }  # fmt: skip
 """What type of value each index has, in Redis's words."""
 
@@ -151,6 +153,13 @@ class KeyAudit:
         elif name in ("due", "refs"):
             async for members in self._store.members(key, kind):
                 found += await self._verify_members(n, name, members)
+        elif name == "inactive":
+            async for skus in self._store.members(key, kind):
+                found += [
+                    Discrepancy("INDEX", f"inactive of partition {n} names {sku!r}, no SKU")
+                    for sku in skus
+                    if not is_sku(sku)
+                ]
         elif name == "ended":
             async for hold_ids in self._store.ended(n):
                 found += await self._verify_members(n, name, hold_ids)

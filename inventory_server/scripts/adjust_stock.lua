@@ -19,6 +19,8 @@
 -- include: level.lua
 -- include: journal.lua
 -- include: scope.lua
+-- include: inactive.lua
+-- include: quiet.lua
 -- include: stock_verb.lua
 check_origin(ARGV[2], ARGV[3], ARGV[4] .. ARGV[5] .. ARGV[6] .. ARGV[7])
 local now, retention_ms, max_total = read_now(ARGV[1]), whole(ARGV[8], 1), whole(ARGV[9], 1)
@@ -48,6 +50,7 @@ end
 if #large > 1 then return large end
 if #short > 0 then return refuse('below_held', scope.lines, short, facts, now) end
 check_indexes(scope)
+quiet_worse(scope.lines, deltas)
 if only_looks then return { 'valid', preview(scope.lines, deltas) } end
 
 -- COMMIT

@@ -21,6 +21,8 @@
 -- include: journal.lua
 -- include: hold.lua
 -- include: hold_lines.lua
+-- include: inactive.lua
+-- include: quiet.lua
 -- include: hold_verb.lua
 -- include: verb_memory.lua
 -- include: asked_units.lua
@@ -57,6 +59,7 @@ redis.call('ZCARD', KEYS[2])
 redis.call('LLEN', KEYS[3])
 local by = new_reason(hold, ARGV[2], ARGV[4], now)
 hold.state = judge_state(lines, hold.deadline, now)
+quiet_planned(lines)
 
 -- COMMIT
 local levels = end_units(hold, lines, opened, by)

@@ -12,12 +12,15 @@
 -- include: journal.lua
 -- include: hold.lua
 -- include: hold_lines.lua
+-- include: inactive.lua
+-- include: quiet.lua
 -- include: hold_verb.lua
 local now, max_holds, max_lines = read_now(ARGV[1]), whole(ARGV[2], 1), whole(ARGV[3], 1)
 if not match(ARGV[4], '^%w+ ') then error('not guards: ' .. ARGV[4]) end
 if not find(KEYS[1] .. ':', '^inv:{%d+}:due:') then error('not a due: ' .. KEYS[1]) end
 local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, max_holds)
-local expired, gone, early, levels, opened, line_count, taken = {}, {}, {}, {}, {}, 0, 0
+local expired, gone, early, levels, opened, planned = {}, {}, {}, {}, {}, {}
+local line_count, taken = 0, 0
 for _, id in ipairs(ids) do
   local hold = find_hold(id)
   if hold and hold.word == 'HELD' and hold.deadline > now then
@@ -26,7 +29,10 @@ for _, id in ipairs(ids) do
     hold.lines = read_lines(hold, levels)
     line_count = line_count + #hold.lines
     if taken > 0 and line_count > max_lines then break end
-    for _, line in ipairs(hold.lines) do plan_units(line, 0, 0, line.held) end
+    for _, line in ipairs(hold.lines) do
+      plan_units(line, 0, 0, line.held)
+      planned[#planned + 1] = line
+    end
     if not opened[hold.home] then
       local refusal = open_partitions({ { number = hold.home } }, ARGV[4], opened)
       if refusal then return refusal end
@@ -42,6 +48,7 @@ for _, id in ipairs(ids) do
   end
   taken = taken + 1
 end
+quiet_planned(planned)
 
 -- COMMIT
 -- Entries are written a hold, levels and indexes once for all of them.

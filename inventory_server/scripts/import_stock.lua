@@ -22,6 +22,8 @@
 -- include: level.lua
 -- include: journal.lua
 -- include: scope.lua
+-- include: inactive.lua
+-- include: quiet.lua
 -- include: stock_verb.lua
 -- include: policy.lua
 check_origin(ARGV[2], ARGV[3], ARGV[4] .. ARGV[5])
@@ -63,6 +65,7 @@ if #short > 0 then
   if due[1] == 'due' then return due end
 end
 check_indexes(scope)
+quiet_worse(good, deltas)
 local is_record = find(KEYS[2], scope.partitions[1].prefix .. 'key:', 1, true) == 1
 if not is_record or KEYS[2] == KEYS[1] then error('not a progress record: ' .. KEYS[2]) end
 

@@ -10,6 +10,7 @@
     replay              record                the same request, seen before
     key_reused                                the key of another request
     level_not_found     number...             lines whose level is not there
+    product_inactive    number...             lines whose product is inactive
     due                 number...             lines with holds to be expired first
     insufficient_stock  (number requested available backorder_limit)...
     ok                  record
@@ -18,6 +19,7 @@
 -- include: level.lua
 -- include: journal.lua
 -- include: scope.lua
+-- include: inactive.lua
 -- include: hold.lua
 check_origin(ARGV[2], ARGV[3], ARGV[4] .. ARGV[5] .. ARGV[6] .. ARGV[9])
 local now, hold_key, due, refs, hold_id = read_now(ARGV[1]), KEYS[1], KEYS[2], KEYS[3], ARGV[7]
@@ -30,11 +32,12 @@ if known then
   return { 'replay', known.record }
 end
 check_key(hold_key, home.prefix .. 'hold:' .. home.number .. '-' .. ARGV[2])
-check_key(hold_key, home.prefix .. 'hold:' .. hold_id)
 check_key(due, home.prefix .. 'due')
 check_key(refs, home.prefix .. 'refs')
 local missing = missing_lines(scope.lines)
 if #missing > 0 then return { 'level_not_found', unpack(missing) } end
+local inactive = inactive_lines(scope.lines)
+if inactive then return { 'product_inactive', unpack(inactive) } end
 local short, facts, lines = {}, {}, {}
 for i, line in ipairs(scope.lines) do
   local units, limit = available(line.level), line.level.backorder_limit
@@ -66,9 +69,7 @@ end
 local is_told = home.last ~= nil
 home.last = home.last or home.seq + 1
 for _, partition in ipairs(scope.partitions) do
-  if partition.last then
-    places[#places + 1] = format('%s:%d', partition.number, partition.last)
-  end
+  if partition.last then places[#places + 1] = format('%s:%d', partition.number, partition.last) end
 end
 redis.call('ZCARD', due)
 if ARGV[5] ~= '' then redis.call('ZCARD', refs) end

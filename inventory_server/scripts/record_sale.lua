@@ -9,6 +9,7 @@
     replay              outcome               the same request, seen before
     key_reused                                the key of another request
     level_not_found     number...             lines whose level is not there
+    product_inactive    number...             lines whose product is inactive
     due                 number...             lines with holds to be expired first
     insufficient_stock  (number requested available backorder_limit)...
     ok                  outcome               "at_ms epoch n:seq,... levels"
@@ -17,6 +18,7 @@
 -- include: level.lua
 -- include: journal.lua
 -- include: scope.lua
+-- include: inactive.lua
 -- include: stock_verb.lua
 check_origin(ARGV[2], ARGV[3], ARGV[4] .. ARGV[5])
 local now, retention_ms = read_now(ARGV[1]), whole(ARGV[6], 1)
@@ -30,6 +32,8 @@ local known = answer_known(KEYS[1], ARGV[3])
 if known then return known end
 local missing = missing_lines(scope.lines)
 if #missing > 0 then return { 'level_not_found', unpack(missing) } end
+local inactive = inactive_lines(scope.lines)
+if inactive then return { 'product_inactive', unpack(inactive) } end
 
 local short, facts, deltas = {}, {}, {}
 for i, line in ipairs(scope.lines) do

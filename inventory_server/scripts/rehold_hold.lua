@@ -9,6 +9,7 @@
     hold_not_found                            or past its retention time
     key_reused                                the key of another request
     replay              record state outcome verb   this request, or this end, seen before
+    product_inactive    record deadline_ms number...
     due                 (location sku)...     levels with holds to be expired first
     not_expired                               the deadline has not come
     hold_ended          state                 confirmed or released
@@ -20,6 +21,7 @@
 -- include: journal.lua
 -- include: hold.lua
 -- include: hold_lines.lua
+-- include: inactive.lua
 -- include: hold_verb.lua
 -- include: verb_memory.lua
 check_origin(ARGV[2], ARGV[3], ARGV[4])
@@ -33,9 +35,14 @@ local answer = answer_without_change(hold, again, ARGV[2], ARGV[3], now)
 if not answer then return { 'not_expired' } end
 if answer[1] ~= 'hold_ended' or not match(answer[2], '^EXPIRED') then return answer end
 if now >= hold.deadline + retention_ms then return { 'hold_not_found' } end
-local lines, due = read_lines(hold, {}), { 'due' }
+local lines, due, wanted, numbers = read_lines(hold, {}), { 'due' }, {}, {}
+local inactive = { 'product_inactive', hold.record, format('%d', hold.deadline) }
 local short = { 'insufficient_stock', hold.record, format('%d', hold.deadline) }
 for i, line in ipairs(lines) do
+  if line.expired + line.held > 0 then
+    line.inactive = partition_key(line.number, 'inactive')
+    wanted[#wanted + 1], numbers[#numbers + 1] = line, i
+  end
   local units = line.level and available(line.level) or 0
   local limit = line.level and line.level.backorder_limit or 0
   local is_short = line.expired > 0 and (not line.level or units - line.expired < -limit)
@@ -45,6 +52,8 @@ for i, line in ipairs(lines) do
     for _, fact in ipairs({ i, line.expired, units, limit }) do short[#short + 1] = fact end
   end
 end
+for _, n in ipairs(inactive_lines(wanted) or {}) do inactive[#inactive + 1] = numbers[n] end
+if #inactive > 3 then return inactive end
 if #due > 1 then return due end
 -- Expired for certain, and in no index that says so: the sweeper has to come first.
 if hold.word == 'HELD' then return { 'due', lines[1].location, lines[1].sku } end

@@ -19,6 +19,8 @@
 -- include: level.lua
 -- include: journal.lua
 -- include: scope.lua
+-- include: inactive.lua
+-- include: quiet.lua
 -- include: hold.lua
 -- include: hold_lines.lua
 -- include: stock_verb.lua
@@ -70,6 +72,7 @@ for text, list in pairs({ ['due lacked %d holds'] = missing, ['due named %d hold
 end
 if not is_listed then repairs[#repairs + 1] = 'skus lacked the level' end
 local stored_state, held_delta = level.alert_state, sum - level.held
+quiet_worse(scope.lines, { -held_delta })
 change_level(level, 0, held_delta)
 if is_low == (stored_state == 'OK') then repairs[#repairs + 1] = 'low was wrong' end
 if held_delta == 0 and level.alert_state ~= stored_state then

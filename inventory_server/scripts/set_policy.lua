@@ -17,6 +17,8 @@
 -- include: level.lua
 -- include: journal.lua
 -- include: scope.lua
+-- include: inactive.lua
+-- include: quiet.lua
 -- include: stock_verb.lua
 -- include: policy.lua
 check_origin(ARGV[2], ARGV[3], ARGV[4])
@@ -29,6 +31,7 @@ if refusal then return refusal end
 local known = answer_known(KEYS[1], ARGV[3])
 if known then return known end
 local missing, low, packed = { 'level_not_found' }, { 'rearm_below_reorder' }, {}
+local levels, deltas = {}, {}
 for i, line in ipairs(scope.lines) do
   if line.sku == '' then line.level = new_level(line) end
   if not line.level then
@@ -40,11 +43,13 @@ for i, line in ipairs(scope.lines) do
     end
     line.level.units_before = available(line.level)
     take_policy(line.level, policy)
+    if line.sku ~= '' then levels[#levels + 1], deltas[#deltas + 1] = line, 0 end
   end
 end
 if #missing > 1 then return missing end
 if #low > 1 then return low end
 check_indexes(scope)
+quiet_worse(levels, deltas)
 
 -- COMMIT
 for i, line in ipairs(scope.lines) do

@@ -19,6 +19,8 @@
 -- include: level.lua
 -- include: journal.lua
 -- include: scope.lua
+-- include: inactive.lua
+-- include: quiet.lua
 -- include: stock_verb.lua
 check_origin(ARGV[2], ARGV[3], ARGV[4] .. ARGV[5])
 local now, retention_ms, max_total = read_now(ARGV[1]), whole(ARGV[6], 1), whole(ARGV[7], 1)
@@ -55,6 +57,7 @@ if #missing > 1 then return missing end
 if #large > 1 then return large end
 if #short > 0 then return refuse('insufficient_stock', scope.lines, short, facts, now) end
 check_indexes(scope)
+quiet_worse(scope.lines, deltas)
 
 -- COMMIT
 local levels = write_lines(scope.lines, nil, by, deltas)

@@ -49,9 +49,10 @@ local function check_alert(i, level, low, sku)
     note(i, 'INDEX', '', 'low %s the level, whose alert_state is %s',
       is_low and 'has' or 'lacks', state)
   end
-  local is_wrong = units <= 0 and state ~= 'OUT' or units > 0 and units > level.rearm_point
-    and state ~= 'OK' or units > 0 and units <= level.reorder_point and state == 'OK'
-  if is_wrong then note(i, 'DAMAGED', '', 'alert_state is %s at %d available', state, units) end
+  -- One that is too good is no damage: the product was inactive when the units fell.
+  if units > level.rearm_point and state ~= 'OK' then
+    note(i, 'DAMAGED', '', 'alert_state is %s at %d available', state, units)
+  end
 end
 
 for i = 1, #KEYS / 4 do

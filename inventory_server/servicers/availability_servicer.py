@@ -23,7 +23,7 @@ class AvailabilityServicer:
         lines = requests.read_lines(request.lines, MAX_CHECK_LINES)
         answers = await self._availability.check(lines, call.deadline)
         response = pb.CheckAvailabilityResponse(
-            available=all(answer.level and not answer.shortage for answer in answers)
+            available=all(answer.is_available for answer in answers)
         )
         responses.put_availability(response.lines, answers)
         return response

@@ -191,6 +191,7 @@ def put_availability(
             available=level.available if level else 0,
             sellable=line.sellable,
             shortage=shortage,
+            active=line.active,
         )
         if shortage and line.earliest_expire_time_ms is not None:
             put_time(message.earliest_expire_time, line.earliest_expire_time_ms)

@@ -119,7 +119,9 @@ def _line_violations(error: errors.LinesRefused, room: int) -> Message:
     for line in error.lines:
         numbers = ", ".join(f"{name} {line[name]}" for name in error.numbers)
         violation = error_details_pb2.PreconditionFailure.Violation(
-            type=error.reason, subject=f"{line['location']}/{line['sku']}", description=numbers
+            type=error.reason,
+            subject=f"{line['location']}/{line['sku']}",
+            description=numbers or error.sentence,
         )
         room -= _size(violation)
         if room < 0:

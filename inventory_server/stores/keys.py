@@ -18,7 +18,7 @@ match_key = re.compile(
     r"(?P<of_level>level|due):(?P<location>(?:online|store:[^:]+)):(?P<sku>[^:]+)"
     r"|(?P<of_location>skus|low):(?P<place>.+)"
     r"|hold:(?P<hold>.+)"
-    r"|(?P<of_partition>due|ended|refs|journal|alerts|meta|locations)"
+    r"|(?P<of_partition>due|ended|refs|journal|alerts|meta|locations|inactive)"
     r"|key:(?P<record>.+))"
 ).fullmatch
 """A key taken apart: partition `n`, and what it is of; None for what is no key of ours."""
@@ -49,7 +49,10 @@ class Keyspace:
         self._prefixes = [f"inv:{{{n}}}:" for n in range(partitions)]
         self._of_partition = {
             name: [prefix + name for prefix in self._prefixes]
-            for name in ("due", "ended", "refs", "journal", "alerts", "meta", "locations")
+            for name in (
+                *("due", "ended", "refs", "journal", "alerts"),
+                *("meta", "locations", "inactive"),
+            )
         }
         self._known: dict[str, LocationKeys] = {}
 
@@ -121,6 +124,10 @@ class Keyspace:
     def locations(self, partition: int) -> str:
         """Hash: the partition's locations, each with its default policy."""
         return self._of_partition["locations"][partition]
+
+    def inactive(self, partition: int) -> str:
+        """Set: the SKUs whose product is inactive; every partition has all of them."""
+        return self._of_partition["inactive"][partition]
 
     def record(self, partition: int, op: str) -> str:
         """String: the idempotency record of a verb that has no hold."""

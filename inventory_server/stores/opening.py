@@ -29,6 +29,7 @@ SCRIPT_COMMANDS: Final = (
     *("HGET", "HMGET", "HSET", "HSETNX", "HLEN"),
     *("ZADD", "ZREM", "ZCARD", "ZCOUNT", "ZRANGE", "ZRANGEBYSCORE", "ZRANK", "ZSCORE"),
     *("LLEN", "LRANGE", "LTRIM", "RPUSH"),
+    *("SADD", "SISMEMBER", "SMISMEMBER", "SREM"),
     *("XADD", "XLEN", "XRANGE", "XREVRANGE", "XTRIM"),
 )
 """Every command that a script runs."""

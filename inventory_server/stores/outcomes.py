@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from inventory_server.domain.errors import (
     BelowHeld,
@@ -18,6 +18,7 @@ from inventory_server.domain.errors import (
     LevelInUse,
     LinesRefused,
     OnHandMismatch,
+    ProductInactive,
     QuantityExceedsHeld,
     RearmBelowReorder,
     StockLevelNotFound,
@@ -28,6 +29,7 @@ from inventory_server.domain.model import Line, Origin
 from inventory_server.stores.records import parse_lines
 
 _REFUSALS: dict[str, tuple[type[LinesRefused], tuple[str, ...]]] = {
+    "product_inactive": (ProductInactive, ()),
     "insufficient_stock": (InsufficientStock, ("requested", "available", "backorder_limit")),
     "exceeds_held": (QuantityExceedsHeld, ("requested", "held")),
     "level_in_use": (LevelInUse, ("on_hand", "held")),
@@ -64,7 +66,7 @@ def lines_error(reply: list[Any], lines: Sequence[Line], origin: Origin) -> Due:
     raise refused_lines(status, rest, lines)
 
 
-def refused_lines(status: str, rest: Sequence[Any], lines: Sequence[Line]) -> InventoryError:
+def refused_lines(status: str, rest: Sequence[Any], lines: Sequence[Line]) -> LinesRefused:
     """The error for lines that break a rule: (number, fact...) for each, flat in `rest`."""
     error, names = _REFUSALS[status]
     width = len(names) + 1
@@ -105,9 +107,9 @@ def hold_error(
             (n, asked[n - 1].quantity, held) for n, held in zip(*[iter(rest)] * 2, strict=True)
         ]
         return refused_lines(status, [fact for line in facts for fact in line], asked)
-    if status == "insufficient_stock":
+    if status in ("insufficient_stock", "product_inactive"):
         short = refused_lines(status, rest[2:], parse_lines(rest[0]))
-        return HoldExpired(hold_id, int(rest[1]), cast(InsufficientStock, short))
+        return HoldExpired(hold_id, int(rest[1]), short)
     if status != "short_on_hand":
         raise ValueError(f"not an answer about a hold: {status}")
     return _short_on_hand(rest[1:], parse_lines(rest[0]))

@@ -72,7 +72,8 @@ class Scope:
         self.counts = f"{len(self.partitions)} {index} {len(lines)} {self._store.store_id}"
         keys: list[str] = []
         for n in self.partitions:
-            keys += (keyspace.meta(n), keyspace.journal(n), keyspace.alerts(n))
+            keys += (keyspace.meta(n), keyspace.journal(n))
+            keys += (keyspace.alerts(n), keyspace.inactive(n))
             if makes_levels:
                 keys.append(keyspace.locations(n))
         return keys + location_keys + line_keys

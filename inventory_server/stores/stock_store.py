@@ -71,6 +71,33 @@ class StockStore:
             )
         ]
 
+    async def read_basket(
+        self, levels: Sequence[tuple[str, str]], deadline: float
+    ) -> dict[tuple[str, str], tuple[Level | None, int | None, bool]] | Due:
+        """The same by their names, each with whether its product is active."""
+        store, keyspace = self._store, self._store.keys
+        # Those of a partition together: the script asks once for all of them.
+        levels = sorted(levels, key=lambda level: keyspace.partition(level[0]))
+        keys: list[str] = []
+        for location, sku in levels:
+            number, level, level_due, _, _ = keyspace.at(location)
+            keys += (level + sku, level_due + sku, keyspace.inactive(number))
+        arguments = (store.now_ms, *[sku for _, sku in levels])
+        reply = await store.read(Command("read_basket", keys, lambda: arguments), deadline)
+        if reply[0] == "due":
+            return Due(tuple([levels[i - 1] for i in reply[1:]]))
+        inactive = set(reply[2].split(","))
+        return {
+            (location, sku): (
+                parse_level(sku, location, packed) if packed else None,
+                int(earliest) if earliest else None,
+                str(i) not in inactive,
+            )
+            for i, ((location, sku), packed, earliest) in enumerate(
+                zip(levels, reply[3::2], reply[4::2], strict=True), 1
+            )
+        }
+
     async def locations(self, deadline: float) -> list[str]:
         """Every location that has levels: online first, then the stores by name."""
         found: list[str] = []

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from inventory_server.stores.opening import SCRIPT_COMMANDS
 from tests.project.lua_source import (
     Source,
     answers,
@@ -267,10 +268,11 @@ def test_no_configuration_names_a_package_registry() -> None:
 READS = {
     *("EXISTS", "GET", "HGET", "HLEN", "HMGET", "LLEN", "LRANGE"),
     *("TIME", "TYPE", "XLEN", "XRANGE", "XREVRANGE", "ZCARD", "ZRANK", "ZSCORE"),
-    *("ZCOUNT", "ZRANGE", "ZRANGEBYSCORE"),
+    *("SISMEMBER", "SMISMEMBER", "ZCOUNT", "ZRANGE", "ZRANGEBYSCORE"),
 }
 WRITES = {
-    *("DEL", "HSET", "HSETNX", "LTRIM", "RPUSH", "SET", "XADD", "XTRIM", "ZADD", "ZREM"),
+    *("DEL", "HSET", "HSETNX", "LTRIM", "RPUSH", "SADD", "SET", "SREM", "XADD", "XTRIM"),
+    *("ZADD", "ZREM"),
 }
 BUILTINS = frozenset(
     (
@@ -337,6 +339,16 @@ def test_a_script_includes_what_its_includes_call(script: Source) -> None:
 def test_a_script_calls_only_commands_that_are_known_here(script: Source) -> None:
     used = {name for text in reachable(script, script.body) for name in commands(text)}
     assert used <= READS | WRITES
+
+
+def test_a_connection_is_asked_for_every_command_of_the_scripts() -> None:
+    used = {
+        name
+        for script in scripts()
+        for text in reachable(script, script.body)
+        for name in commands(text)
+    }
+    assert used == set(SCRIPT_COMMANDS)
 
 
 @every_script

@@ -44,7 +44,7 @@ async def findings(audit: Any) -> tuple[list[str], pb.VerifySummary]:
 
 
 @pytest.fixture
-async def world(stock: Any, holds: Any) -> dict[str, str]:
+async def world(stock: Any, holds: Any, db: redis.Redis) -> dict[str, str]:
     """Levels at two places, and holds of every state; by name, their ids."""
     for location in ("online", "store:DELHI"):
         await set_stock(stock, 20, sku="A", location=location)
@@ -59,6 +59,7 @@ async def world(stock: Any, holds: Any) -> dict[str, str]:
     await holds.ConfirmHold(
         hold_pb.ConfirmHoldRequest(hold_id=ids["part"], lines=[line("A", 1)], keep_rest=True)
     )
+    db.sadd(f"{P}inactive", "OUT", "NO-LEVEL")
     return ids
 
 
@@ -249,6 +250,14 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "an index is of another type": (
         lambda db, ids: (db.delete(f"{P}refs"), db.rpush(f"{P}refs", "x")),
         r"DAMAGED : inv:\{3\}:refs is a list, not a zset",
+    ),
+    "a set of inactive products names what is no SKU": (
+        lambda db, ids: db.sadd(f"{P}inactive", "GONE", "not a sku"),
+        r"INDEX : inactive of partition 3 names 'not a sku', no SKU",
+    ),
+    "a set of inactive products is of another type": (
+        lambda db, ids: (db.delete(f"{P}inactive"), db.rpush(f"{P}inactive", "x")),
+        r"DAMAGED : inv:\{3\}:inactive is a list, not a set",
     ),
     "a key is not ours": (
         lambda db, ids: db.set(f"{P}surprise", "x"),

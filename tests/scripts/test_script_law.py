@@ -36,6 +36,8 @@ from inventory_server.domain.model import (
     PolicyLine,
     ReleaseRequest,
 )
+from inventory_server.domain.rules import is_sku
+from inventory_server.stores.activity_store import ActivityStore
 from inventory_server.stores.audit_store import AuditStore
 from inventory_server.stores.connection import PipelinedConnection
 from inventory_server.stores.hold_store import HoldStore
@@ -205,6 +207,8 @@ class Day:
         await self.set(
             "base", [CountLine(sku, at, n, None) for at in PLACES for sku, n in counts.items()]
         )
+        for number in range(PARTITIONS):
+            self.client.sadd(self.store.keys.inactive(number), "C", "E")
         for name in ("confirmed", "released", "expired"):
             await self.place(name, "A", reference=f"{self.home}-old", quantity=1)
         await self.confirm("confirmed", key="c0")
@@ -421,11 +425,28 @@ class Day:
             "count_lines", lambda: self.holds.count_lines(ids, 77, deadline), max_lines=77,
             **{"hold...": [keys.hold(hold_id) for hold_id in ids]},
         )  # fmt: skip
+        activity = ActivityStore(self.store)
+        for name, is_active in (("set_inactive", False), ("set_inactive: active again", True)):
+            await self.capture(
+                name, lambda to=is_active: activity.set_active({"E": to, "Z": to}, deadline),
+                inactive=keys.inactive(15), meta=keys.meta(15), journal=keys.journal(15),
+                number=15, epoch=1, seen_seq=self.seen[15], store_id="store",
+                is_inactive="" if is_active else 1, product=["E", "Z"],
+            )  # fmt: skip
         levels = [(HOME, "100"), (AWAY, "100"), (AWAY, "E")]
         named = [key for at in levels for key in (keys.level(*at), keys.level_due(*at))]
         await self.capture(
             "read_levels", lambda: self.stock.read_levels(levels, deadline),
             **{"a level: level, due": named},
+        )  # fmt: skip
+        named = [
+            key for at in levels for key in (
+                keys.level(*at), keys.level_due(*at), keys.inactive(keys.partition(at[0]))
+            )
+        ]  # fmt: skip
+        await self.capture(
+            "read_basket", lambda: self.stock.read_basket(levels, deadline),
+            **{"a level: level, due, inactive": named, "sku": [sku for _, sku in levels]},
         )  # fmt: skip
 
     async def capture_audits(self) -> None:
@@ -546,6 +567,7 @@ CALLS = (
         "read_holds",
         "read_level_holds",
     ),
+    *("read_basket", "set_inactive", "set_inactive: active again"),
     *("read_levels", "record_sale", "rehold_hold", "release_hold", "release_hold: a part"),
     *("remove_holds", "repair_level", "repair_level: to look", "set_stock", "transfer_stock"),
     *("verify_holds", "verify_levels"),
@@ -625,7 +647,7 @@ def scope_of(call: Captured, kind: int, *, named: bool = False) -> list[Any]:
     for n in numbers:
         own = {
             "meta": keys.meta(n), "journal": keys.journal(n), "alerts": keys.alerts(n),
-            "locations": keys.locations(n),
+            "inactive": keys.inactive(n), "locations": keys.locations(n),
         }  # fmt: skip
         values.append(("partition", {**own, "number": n, "epoch": 1, "seen_seq": seen[str(n)]}))
     for at in places:
@@ -731,6 +753,7 @@ WHOLE = frozenset({"1", "7", "999999999999999"})
 TOKENS = frozenset(junk for junk in JUNK if re.fullmatch("[A-Za-z0-9-]+", junk))
 ODD_TEXT = ("", "1e30", "a\nb", "a b", "a,b;c|d", "\0")
 """The junk for what may be any text anyway."""
+FLAG = frozenset({"", "1"})
 FREE_TEXT = frozenset(JUNK) - {"a\nb", "\0"}
 
 TAKEN: dict[str, frozenset[str]] = {
@@ -740,7 +763,9 @@ TAKEN: dict[str, frozenset[str]] = {
     "fingerprint": TOKENS,
     **dict.fromkeys(("ttl_ms", "max_hold_life_ms", "retention_ms", "max_total"), WHOLE),
     **dict.fromkeys(("max_holds", "max_lines", "first_row", "next_row"), WHOLE),
-    **dict.fromkeys(("allow_partial", "force", "keep_rest", "validate_only"), frozenset({"", "1"})),
+    **dict.fromkeys(("allow_partial", "force", "keep_rest", "validate_only"), FLAG),
+    "is_inactive": FLAG,
+    "product": frozenset(filter(is_sku, JUNK)),
     **dict.fromkeys(("lines", "hold ids"), frozenset({""})),
     "seen_seq": WHOLE,
     **dict.fromkeys(("quantity", "on_hand", "zero"), WHOLE),
@@ -763,6 +788,7 @@ READ = {
 ANY_KEY = {("expire_holds", "where to look"): "every level and partition has such an index"}
 """Keys of writers that may be others, because no argument says which they are."""
 SHORT = "looked at only where units are short"
+WORSE = "looked at only where a level becomes low or runs out"
 UNTOUCHED = {
     ("check_commands", "any key of the store"): "only its name is looked at",
     ("read_levels", "due"): "looked at only where units are held",
@@ -781,6 +807,16 @@ UNTOUCHED = {
     ("set_policy", "due"): "no units are asked for",
     ("set_stock", "due"): SHORT,
     ("transfer_stock", "due"): SHORT,
+    ("read_basket", "due"): "looked at only where units are held",
+    ("read_basket", "level"): "a string is handed on as it is",
+    **{
+        (name, "inactive"): WORSE
+        for name in (
+            *("adjust_stock", "adjust_stock: to look", "delete_levels", "import_stock"),
+            *("repair_level", "repair_level: to look", "set_policy", "set_stock"),
+            "transfer_stock",
+        )
+    },
 }
 """Keys that may be of another type, because the call has nothing to do with them."""
 
@@ -880,7 +916,7 @@ PUT = {
 }
 KINDS = {"ended": "list", **dict.fromkeys(("meta", "locations"), "hash")}
 KINDS |= dict.fromkeys(("journal", "alerts"), "stream")
-KINDS |= dict.fromkeys(("due", "refs", "skus", "low"), "zset")
+KINDS |= dict.fromkeys(("due", "refs", "skus", "low"), "zset") | {"inactive": "set"}
 """The type of a key by its name behind the partition; all others are strings."""
 
 

@@ -31,6 +31,7 @@ from inventory_server.domain.model import (
 )
 from inventory_server.server import Server
 from inventory_server.settings import Settings
+from inventory_server.stores.activity_store import ActivityStore
 from inventory_server.stores.hold_store import HoldStore
 from inventory_server.stores.redis_store import RedisStore
 from inventory_server.stores.stock_store import ImportRefusal, StockStore
@@ -51,6 +52,7 @@ class Story:
         self.store = store
         self.stock = StockStore(store, retention_ms=86_400_000)
         self.holds = HoldStore(store, retention_ms=86_400_000, max_hold_life_ms=86_400_000)
+        self.activity = ActivityStore(store)
         self.answers: list[Any] = []
 
     def origin(self, name: str) -> Origin:
@@ -145,6 +147,28 @@ class Story:
 
         await self.tell(ended())
 
+    async def activate(self, sku: str, is_active: bool) -> None:
+        deadline = self.origin("").deadline
+        await self.tell(self.activity.set_active({sku: is_active, "GONE": False}, deadline))
+        for n in range(PARTITIONS):
+            skus = [sku async for page in self.activity.inactive(n, deadline) for sku in page]
+            self.answers.append(sorted(skus))
+
+    async def be_inactive(self, hold_id: str) -> None:
+        """Nothing is sold, a level runs out without a word, and is judged when it is active."""
+        await self.set("n1", "N", 5)
+        await self.activate("N", False)
+        await self.activate("A", False)
+        await self.place("n2", "N", 1)
+        await self.place("n3", "N", 9, partial=True)
+        await self.sell("n4", "N", 1)
+        await self.adjust("n5", "N", -5)
+        await self.end("rehold", hold_id)
+        await self.read([])
+        await self.activate("A", True)
+        await self.activate("N", True)
+        await self.adjust("n6", "N", 0)
+
     async def run(self) -> list[Any]:
         await self.set("s1", "A", 10)
         await self.set("s1", "A", 10)
@@ -185,6 +209,7 @@ class Story:
         await self.end("rehold", ids[3])
         await self.expire()
         await self.read(ids)
+        await self.be_inactive(ids[3])
         for hold_id in ids:
             await self.end("rehold", hold_id)
             await self.end("rehold", hold_id)
@@ -198,6 +223,7 @@ class Story:
         deadline = self.origin("").deadline
         levels = [(place_name, sku) for place_name in PLACES for sku in ("A", "I", "NONE")]
         await self.tell(self.stock.read_levels(levels, deadline))
+        await self.tell(self.stock.read_basket(levels, deadline))
         for hold_id in ids:
             await self.tell(self.holds.read(hold_id, deadline))
 

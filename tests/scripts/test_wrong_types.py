@@ -62,6 +62,7 @@ class World(NamedTuple):
             "alerts": lambda: names.alerts(home),
             "meta": lambda: names.meta(home),
             "locations": lambda: names.locations(home),
+            "inactive": lambda: names.inactive(home),
             "due": lambda: names.due(home),
             "ended": lambda: names.ended(home),
             "refs": lambda: names.refs(home),
@@ -207,10 +208,11 @@ Verb = Callable[[World], Awaitable[Any]]
 BEFORE: dict[Verb, Verb] = {rehold_hold: take_back}
 """What has to happen before a verb can do its work."""
 OF_LINES = at_both("level A", "level_due A", "low", "journal", "alerts", "meta")
+OF_SALES = at_both("level B", "low", "journal", "alerts", "meta", "inactive")
 TOUCHED: dict[Verb, list[str]] = {
     place_hold: [
         "new_hold", "due", "refs",
-        *at_both("level B", "level_due B", "low", "journal", "alerts", "meta"),
+        *at_both("level B", "level_due B", "low", "journal", "alerts", "meta", "inactive"),
     ],
     confirm_hold: ["hold", "due", "ended", *OF_LINES],
     confirm_a_part: ["hold", "due", "ended", *OF_LINES],
@@ -219,14 +221,15 @@ TOUCHED: dict[Verb, list[str]] = {
     release_a_part: ["hold", "due", "ended", *OF_LINES],
     extend_hold: ["hold", "due", "journal", "meta", *at_both("level A", "level_due A", "low")],
     expire_holds: ["hold", "due", "ended", *OF_LINES],
-    rehold_hold: ["hold", *OF_LINES],
+    rehold_hold: ["hold", *OF_LINES, *at_both("inactive")],
     set_stock_of_new_levels: [
-        "record SetStock", *at_both("level C", "low", "skus", "locations", "journal", "meta"),
+        "record SetStock",
+        *at_both("level C", "low", "skus", "locations", "journal", "meta", "inactive"),
     ],
-    adjust_stock: ["record AdjustStock", *at_both("level B", "low", "journal", "alerts", "meta")],
-    record_sale: ["record RecordSale", *at_both("level B", "low", "journal", "alerts", "meta")],
+    adjust_stock: ["record AdjustStock", *OF_SALES],
+    record_sale: ["record RecordSale", *OF_SALES],
     transfer_stock: [
-        "record TransferStock",
+        "record TransferStock", "inactive at online",
         *at_both("level B", "low", "skus", "locations", "journal", "meta"),
     ],
     delete_levels: [
@@ -234,7 +237,8 @@ TOUCHED: dict[Verb, list[str]] = {
         *at_both("level E", "low", "skus", "locations", "journal", "meta"),
     ],
     import_stock: [
-        "chunk", "progress", *at_both("level C", "low", "skus", "locations", "journal", "meta"),
+        "chunk", "progress",
+        *at_both("level C", "low", "skus", "locations", "journal", "meta", "inactive"),
     ],
     get_stock: at_both("level A", "level_due A", "locations"),
     list_levels: ["skus at online", "level A at online"],
@@ -281,6 +285,29 @@ async def test_a_key_of_a_wrong_type_leaves_everything_as_it_was(
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
     assert refusal.status.message == "internal error"
     assert set(refusal.facts) == {"request_id"}
+    assert dump(world.db) == before
+
+
+GIVES_BACK: list[Verb] = [
+    *(confirm_hold, confirm_a_part, release_hold, release_a_part, expire_holds),
+]
+
+
+@pytest.mark.parametrize("verb", GIVES_BACK, ids=lambda verb: verb.__name__)
+@pytest.mark.parametrize("place_name", PLACES)
+async def test_the_set_of_inactive_products_is_asked_before_a_level_is_judged_anew(
+    world: World, verb: Verb, place_name: str
+) -> None:
+    # The level fell below its reorder point while its product was inactive: it stayed OK.
+    await set_stock(world.stock, 100, sku="A", location=place_name)
+    policy = stock_pb.SetStockPolicyLine(sku="A", location=place_name, reorder_point=50)
+    await world.stock.SetStockPolicy(stock_pb.SetStockPolicyRequest(lines=[policy]))
+    world.db.sadd(world.key(f"inactive at {place_name}"), "A")
+    await set_stock(world.stock, 5, sku="A", location=place_name)
+    assert world.db.get(world.key(f"level A at {place_name}")).endswith(" OK")
+    put_wrong(world, f"inactive at {place_name}")
+    before = dump(world.db)
+    assert (await refused(verb(world))).reason == "INTERNAL"
     assert dump(world.db) == before
 
 

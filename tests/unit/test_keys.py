@@ -47,7 +47,7 @@ def test_every_key_of_a_location_carries_its_partitions_tag(location: str) -> No
         keys.level(location, "A"), keys.level_due(location, "A"), keys.skus(location),
         keys.low(location), keys.due(number), keys.ended(number), keys.refs(number),
         keys.journal(number),
-        keys.meta(number), keys.locations(number), keys.record(number, "op"),
+        keys.meta(number), keys.locations(number), keys.inactive(number), keys.record(number, "op"),
         keys.hold(f"{number}-{'a' * 20}"),
     ]  # fmt: skip
     assert all(name.startswith(f"inv:{{{number}}}:") for name in names)
@@ -87,7 +87,8 @@ def test_lua_and_python_name_the_same_keys(db: redis.Redis, location: str, sku: 
         " record = '\\n\\n' .. ARGV[3] .. '\\n' }"
         " local line = read_lines(hold, {})[1]"
         " local keys = { line.level.key, line.due, line.low }"
-        " local names = { 'due', 'ended', 'refs', 'meta', 'journal', 'hold:' .. hold.id }"
+        " local names = { 'due', 'ended', 'refs', 'meta', 'journal', 'inactive',"
+        " 'hold:' .. hold.id }"
         " for _, name in ipairs(names) do"
         " keys[#keys + 1] = partition_key(ARGV[1], name) end"
         " return keys"
@@ -96,8 +97,7 @@ def test_lua_and_python_name_the_same_keys(db: redis.Redis, location: str, sku: 
     assert db.eval(script, 0, number, hold_id, packed) == [
         keys.level(location, sku), keys.level_due(location, sku), keys.low(location),
         keys.due(number), keys.ended(number), keys.refs(number), keys.meta(number),
-        keys.journal(number),
-        keys.hold(hold_id),
+        keys.journal(number), keys.inactive(number), keys.hold(hold_id),
     ]  # fmt: skip
 
 

@@ -40,6 +40,7 @@ def lines_of(kind: type[errors.LinesRefused], count: int) -> errors.LinesRefused
 
 
 LINES = (
+    errors.ProductInactive,
     errors.InsufficientStock,
     errors.QuantityExceedsHeld,
     errors.LevelInUse,
@@ -56,6 +57,7 @@ EVERY = [
     (errors.HoldAlreadyConfirmed("3-a", AT_MS), "FAILED_PRECONDITION", "PreconditionFailure"),
     (errors.HoldAlreadyReleased("3-a", AT_MS), "FAILED_PRECONDITION", "PreconditionFailure"),
     (errors.HoldExpired("3-a", AT_MS), "FAILED_PRECONDITION", "PreconditionFailure"),
+    (lines_of(errors.ProductInactive, 2), "FAILED_PRECONDITION", "PreconditionFailure"),
     (lines_of(errors.InsufficientStock, 2), "FAILED_PRECONDITION", "PreconditionFailure"),
     (lines_of(errors.QuantityExceedsHeld, 2), "FAILED_PRECONDITION", "PreconditionFailure"),
     (lines_of(errors.LevelInUse, 2), "FAILED_PRECONDITION", "PreconditionFailure"),
@@ -68,6 +70,10 @@ EVERY = [
     (lines_of(errors.BelowHeld, 2), "FAILED_PRECONDITION", "PreconditionFailure"),
     (lines_of(errors.TotalTooLarge, 2), "FAILED_PRECONDITION", "PreconditionFailure"),
     (lines_of(errors.OnHandMismatch, 2), "ABORTED", "PreconditionFailure"),
+    (errors.ProductNotFound(sku="A"), "NOT_FOUND", "ResourceInfo"),
+    (errors.EtagMismatch("A", "5f"), "ABORTED", ""),
+    (errors.BarcodeTaken("4006381333931", "A"), "ALREADY_EXISTS", ""),
+    (errors.CatalogThrottled(), "UNAVAILABLE", "RetryInfo"),
     (errors.StoreUnavailable("the store is out of reach"), "UNAVAILABLE", "RetryInfo"),
     (errors.OutcomeUnknown("k"), "UNAVAILABLE", "RetryInfo"),
     (errors.StoreRewound(3), "UNAVAILABLE", ""),
@@ -121,6 +127,15 @@ def test_a_short_line_is_a_violation_with_its_numbers() -> None:
         "short_lines": "1", "sku": "A", "location": "online", "requested": "5", "available": "2",
         "sellable": "2",
     }  # fmt: skip
+
+
+def test_a_refused_line_without_numbers_says_why() -> None:
+    error = errors.ProductInactive([{"sku": "A", "location": "online"}])
+    _, details = unpacked(error)
+    (violation,) = details["PreconditionFailure"].violations
+    assert (violation.type, violation.subject) == ("PRODUCT_INACTIVE", "online/A")
+    assert violation.description == "the product is inactive"
+    assert error.facts == {"short_lines": "1", "sku": "A", "location": "online"}
 
 
 def test_what_is_not_there_is_named() -> None:

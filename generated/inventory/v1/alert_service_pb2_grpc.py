@@ -30,7 +30,9 @@ class AlertServiceStub:
 
     A level becomes LOW at or below its reorder point, OUT at 0 or less, and
     recovers above its rearm point: one alert a crossing, decided in the same
-    step as the change that crosses.
+    step as the change that crosses. Of a product that is inactive only the
+    recovery is told; when it is active again, the level's next change is judged
+    by where the level stands.
     """
 
     def __init__(self, channel):
@@ -56,7 +58,9 @@ class AlertServiceServicer:
 
     A level becomes LOW at or below its reorder point, OUT at 0 or less, and
     recovers above its rearm point: one alert a crossing, decided in the same
-    step as the change that crosses.
+    step as the change that crosses. Of a product that is inactive only the
+    recovery is told; when it is active again, the level's next change is judged
+    by where the level stands.
     """
 
     def WatchLowStock(self, request, context):
@@ -116,7 +120,9 @@ class AlertService:
 
     A level becomes LOW at or below its reorder point, OUT at 0 or less, and
     recovers above its rearm point: one alert a crossing, decided in the same
-    step as the change that crosses.
+    step as the change that crosses. Of a product that is inactive only the
+    recovery is told; when it is active again, the level's next change is judged
+    by where the level stands.
     """
 
     @staticmethod

@@ -31,7 +31,9 @@ class AlertServiceStub:
 
     A level becomes LOW at or below its reorder point, OUT at 0 or less, and
     recovers above its rearm point: one alert a crossing, decided in the same
-    step as the change that crosses.
+    step as the change that crosses. Of a product that is inactive only the
+    recovery is told; when it is active again, the level's next change is judged
+    by where the level stands.
     """
 
     @_typing.overload
@@ -68,7 +70,9 @@ class AlertServiceAsyncStub(AlertServiceStub):
 
     A level becomes LOW at or below its reorder point, OUT at 0 or less, and
     recovers above its rearm point: one alert a crossing, decided in the same
-    step as the change that crosses.
+    step as the change that crosses. Of a product that is inactive only the
+    recovery is told; when it is active again, the level's next change is judged
+    by where the level stands.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -101,7 +105,9 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
 
     A level becomes LOW at or below its reorder point, OUT at 0 or less, and
     recovers above its rearm point: one alert a crossing, decided in the same
-    step as the change that crosses.
+    step as the change that crosses. Of a product that is inactive only the
+    recovery is told; when it is active again, the level's next change is judged
+    by where the level stands.
     """
 
     @_abc_1.abstractmethod

@@ -80,8 +80,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The hold was released. Metadata as above."""
     ERROR_REASON_HOLD_EXPIRED: _ErrorReason.ValueType  # 9
     """FAILED_PRECONDITION. The hold's deadline has passed. Where
-    `rehold_if_expired` could not take its units again, the values of
-    INSUFFICIENT_STOCK stand there too.
+    `rehold_if_expired` could not take its units again, the values and the
+    violations of INSUFFICIENT_STOCK or PRODUCT_INACTIVE stand there too.
 
         { "reason": "HOLD_EXPIRED",
           "metadata": { "hold_id": "...",
@@ -290,8 +290,8 @@ ERROR_REASON_HOLD_ALREADY_RELEASED: ErrorReason.ValueType  # 8
 """FAILED_PRECONDITION. The hold was released. Metadata as above."""
 ERROR_REASON_HOLD_EXPIRED: ErrorReason.ValueType  # 9
 """FAILED_PRECONDITION. The hold's deadline has passed. Where
-`rehold_if_expired` could not take its units again, the values of
-INSUFFICIENT_STOCK stand there too.
+`rehold_if_expired` could not take its units again, the values and the
+violations of INSUFFICIENT_STOCK or PRODUCT_INACTIVE stand there too.
 
     { "reason": "HOLD_EXPIRED",
       "metadata": { "hold_id": "...",

@@ -100,10 +100,12 @@ class HoldServiceServicer:
         The lines of one level are summed, then `available - quantity` must stay
         at or above `-backorder_limit` on every level. With `allow_partial` each
         level gives as much of that as it can, and nothing at all is
-        INSUFFICIENT_STOCK.
+        INSUFFICIENT_STOCK. A line whose product is inactive refuses the whole
+        call, with `allow_partial` too.
 
         Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
-        INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
+        PRODUCT_INACTIVE, INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN,
+        STORE_FULL.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -145,9 +147,9 @@ class HoldServiceServicer:
 
         With `rehold_if_expired`, all units of a hold that expired are taken
         again, by PlaceHold's rule, and sold in the same step: for a payment that
-        came late, within the retention time. If they are not all there,
-        HOLD_EXPIRED says what is short. Units that were released before stay
-        released.
+        came late, within the retention time. If they are not all there, or a
+        product of theirs is inactive, HOLD_EXPIRED says which. Units that were
+        released before stay released.
 
         Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
         HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,

@@ -44,10 +44,12 @@ class HoldServiceStub:
     The lines of one level are summed, then `available - quantity` must stay
     at or above `-backorder_limit` on every level. With `allow_partial` each
     level gives as much of that as it can, and nothing at all is
-    INSUFFICIENT_STOCK.
+    INSUFFICIENT_STOCK. A line whose product is inactive refuses the whole
+    call, with `allow_partial` too.
 
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
-    INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
+    PRODUCT_INACTIVE, INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN,
+    STORE_FULL.
     """
     GetHold: _grpc.UnaryUnaryMultiCallable[_hold_service_pb2.GetHoldRequest, _hold_service_pb2.GetHoldResponse]
     """Reads a hold, open or ended. Ended holds stay readable for the retention
@@ -77,9 +79,9 @@ class HoldServiceStub:
 
     With `rehold_if_expired`, all units of a hold that expired are taken
     again, by PlaceHold's rule, and sold in the same step: for a payment that
-    came late, within the retention time. If they are not all there,
-    HOLD_EXPIRED says what is short. Units that were released before stay
-    released.
+    came late, within the retention time. If they are not all there, or a
+    product of theirs is inactive, HOLD_EXPIRED says which. Units that were
+    released before stay released.
 
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
     HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
@@ -145,10 +147,12 @@ class HoldServiceAsyncStub(HoldServiceStub):
     The lines of one level are summed, then `available - quantity` must stay
     at or above `-backorder_limit` on every level. With `allow_partial` each
     level gives as much of that as it can, and nothing at all is
-    INSUFFICIENT_STOCK.
+    INSUFFICIENT_STOCK. A line whose product is inactive refuses the whole
+    call, with `allow_partial` too.
 
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
-    INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
+    PRODUCT_INACTIVE, INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN,
+    STORE_FULL.
     """
     GetHold: _aio.UnaryUnaryMultiCallable[_hold_service_pb2.GetHoldRequest, _hold_service_pb2.GetHoldResponse]  # type: ignore[assignment]
     """Reads a hold, open or ended. Ended holds stay readable for the retention
@@ -178,9 +182,9 @@ class HoldServiceAsyncStub(HoldServiceStub):
 
     With `rehold_if_expired`, all units of a hold that expired are taken
     again, by PlaceHold's rule, and sold in the same step: for a payment that
-    came late, within the retention time. If they are not all there,
-    HOLD_EXPIRED says what is short. Units that were released before stay
-    released.
+    came late, within the retention time. If they are not all there, or a
+    product of theirs is inactive, HOLD_EXPIRED says which. Units that were
+    released before stay released.
 
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
     HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,
@@ -249,10 +253,12 @@ class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
         The lines of one level are summed, then `available - quantity` must stay
         at or above `-backorder_limit` on every level. With `allow_partial` each
         level gives as much of that as it can, and nothing at all is
-        INSUFFICIENT_STOCK.
+        INSUFFICIENT_STOCK. A line whose product is inactive refuses the whole
+        call, with `allow_partial` too.
 
         Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
-        INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
+        PRODUCT_INACTIVE, INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN,
+        STORE_FULL.
         """
 
     @_abc_1.abstractmethod
@@ -300,9 +306,9 @@ class HoldServiceServicer(metaclass=_abc_1.ABCMeta):
 
         With `rehold_if_expired`, all units of a hold that expired are taken
         again, by PlaceHold's rule, and sold in the same step: for a payment that
-        came late, within the retention time. If they are not all there,
-        HOLD_EXPIRED says what is short. Units that were released before stay
-        released.
+        came late, within the retention time. If they are not all there, or a
+        product of theirs is inactive, HOLD_EXPIRED says which. Units that were
+        released before stay released.
 
         Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, HOLD_NOT_FOUND,
         HOLD_ALREADY_CONFIRMED, HOLD_ALREADY_RELEASED, HOLD_EXPIRED,

@@ -171,7 +171,8 @@ class StockServiceServicer:
         """Sells units without a hold, all lines or none, by PlaceHold's rule.
 
         Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
-        INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
+        PRODUCT_INACTIVE, INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN,
+        STORE_FULL.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -80,7 +80,8 @@ class StockServiceStub:
     """Sells units without a hold, all lines or none, by PlaceHold's rule.
 
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
-    INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
+    PRODUCT_INACTIVE, INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN,
+    STORE_FULL.
     """
     TransferStock: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.TransferStockRequest, _stock_service_pb2.TransferStockResponse]
     """Moves units from one location to another, all lines or none; makes levels
@@ -194,7 +195,8 @@ class StockServiceAsyncStub(StockServiceStub):
     """Sells units without a hold, all lines or none, by PlaceHold's rule.
 
     Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
-    INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
+    PRODUCT_INACTIVE, INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN,
+    STORE_FULL.
     """
     TransferStock: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.TransferStockRequest, _stock_service_pb2.TransferStockResponse]  # type: ignore[assignment]
     """Moves units from one location to another, all lines or none; makes levels
@@ -341,7 +343,8 @@ class StockServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sells units without a hold, all lines or none, by PlaceHold's rule.
 
         Errors: INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, STOCK_LEVEL_NOT_FOUND,
-        INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN, STORE_FULL.
+        PRODUCT_INACTIVE, INSUFFICIENT_STOCK, STORE_UNAVAILABLE, OUTCOME_UNKNOWN,
+        STORE_FULL.
         """
 
     @_abc_1.abstractmethod

@@ -36,7 +36,8 @@ local function available(level)
 end
 
 -- Changes the counts in memory and judges the alert state that follows: a
--- level that became low has to pass its rearm point before it is OK again.
+-- level that became low has to pass its rearm point before it is OK again. One
+-- that is kept quiet (quiet.lua) gets no worse.
 -- Counts stay within 14 digits (MAX_TOTAL), so %d writes them exactly.
 local function change_level(level, on_hand_delta, held_delta)
   level.units_before = level.units_before or available(level)
@@ -45,12 +46,12 @@ local function change_level(level, on_hand_delta, held_delta)
   level.held = level.held + held_delta
   level.version = level.version + 1
   local units = available(level)
-  if units <= 0 then
-    level.alert_state = 'OUT'
-  elseif units <= level.reorder_point and level.alert_state == 'OK' then
-    level.alert_state = 'LOW'
-  elseif units > level.rearm_point then
+  if units > level.rearm_point then
     level.alert_state = 'OK'
+  elseif not level.is_quiet and units <= 0 then
+    level.alert_state = 'OUT'
+  elseif not level.is_quiet and units <= level.reorder_point and level.alert_state == 'OK' then
+    level.alert_state = 'LOW'
   end
   local packed = format('%d %d %d', level.on_hand, level.held, level.version)
   if level.alert_state ~= 'OK' or level.policy ~= NO_POLICY then

@@ -1,8 +1,8 @@
 -- The scope of a verb whose keys the caller names: partitions, locations and
 -- lines, each as many KEYS and ARGV as stands here.
---   partition  KEYS meta, journal, alerts, locations*  ARGV number, epoch, seen_seq
---   location   KEYS low, skus*                 ARGV index of its partition, name
---   line       KEYS level, due                 ARGV index of its location, sku, `values` amounts
+--   partition  KEYS meta, journal, alerts, inactive, locations*  ARGV number, epoch, seen_seq
+--   location   KEYS low, skus*  ARGV index of its partition, name
+--   line       KEYS level, due  ARGV index of its location, sku, `values` amounts
 -- * only of verbs that make levels. `counts` reads "partitions locations lines store_id".
 -- Amounts are whole numbers from `least`. Fails where names and keys do not fit.
 local function read_scope(key_at, arg_at, counts, values, least, makes_levels)
@@ -14,13 +14,15 @@ local function read_scope(key_at, arg_at, counts, values, least, makes_levels)
     check_key(KEYS[key_at], prefix .. 'meta')
     check_key(KEYS[key_at + 1], prefix .. 'journal')
     check_key(KEYS[key_at + 2], prefix .. 'alerts')
-    if makes_levels then check_key(KEYS[key_at + 3], prefix .. 'locations') end
+    check_key(KEYS[key_at + 3], prefix .. 'inactive')
+    if makes_levels then check_key(KEYS[key_at + 4], prefix .. 'locations') end
     local partition, refusal = open_partition(ARGV[arg_at], KEYS[key_at], KEYS[key_at + 1],
       store_id, ARGV[arg_at + 1], whole(ARGV[arg_at + 2], 0))
     if refusal then return nil, refusal end
-    partition.prefix, partition.locations = prefix, makes_levels and KEYS[key_at + 3]
+    partition.prefix, partition.inactive = prefix, KEYS[key_at + 3]
+    partition.locations = makes_levels and KEYS[key_at + 4]
     partitions[i] = partition
-    key_at, arg_at = key_at + (makes_levels and 4 or 3), arg_at + 3
+    key_at, arg_at = key_at + (makes_levels and 5 or 4), arg_at + 3
   end
   check_journals(partitions)
   for i = 1, tonumber(location_count) do
@@ -37,7 +39,8 @@ local function read_scope(key_at, arg_at, counts, values, least, makes_levels)
     local location = locations[tonumber(ARGV[arg_at])]
     lines[i] = {
       key = KEYS[key_at], due = KEYS[key_at + 1], low = location.low, within = location,
-      partition = location.partition, location = location.name, sku = ARGV[arg_at + 1],
+      partition = location.partition, inactive = location.partition.inactive,
+      location = location.name, sku = ARGV[arg_at + 1],
       amount = values > 0 and whole(ARGV[arg_at + 2], least) or nil,
       expected = values > 1 and ARGV[arg_at + 3] or nil, level = read_level(KEYS[key_at]),
     }
