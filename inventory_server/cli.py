@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -175,6 +176,8 @@ def serve(
     except SettingsError as error:
         _refuse(str(error))
     _set_up_logging(settings.log_format)
+    # Processes that the server starts share nothing with it: gRPC need not look after them.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     try:
         uvloop.run(run(settings))
     except StartError as error:

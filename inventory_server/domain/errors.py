@@ -1,10 +1,6 @@
 """The errors that callers see. Each holds facts; the sentence is made from them.
 
 InventoryError
-├── ProductNotFound
-├── EtagMismatch
-├── BarcodeTaken
-├── CatalogThrottled
 ├── CursorExpired
 ├── SlowConsumer
 ├── TooManyStreams
