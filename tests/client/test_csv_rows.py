@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from inventory_cli.csv_rows import CsvFile, RowError
 from inventory_cli.errors import FileError, UsageError
@@ -35,6 +35,7 @@ def records(tmp_path: Path) -> Callable[[bytes], list[tuple[int, list[str]]]]:
     return read
 
 
+@settings(deadline=None)  # what a busy machine takes says nothing
 @given(rows=ROWS, blanks=BLANK_LINES, ending=st.sampled_from(["\n", "\r\n"]), marked=st.booleans())
 def test_rows_are_numbered_by_their_first_line(
     tmp_path_factory: pytest.TempPathFactory,
