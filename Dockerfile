@@ -7,7 +7,7 @@ COPY data data
 COPY generated generated
 COPY clients clients
 COPY inventory_server inventory_server
-RUN pip wheel --no-cache-dir --wheel-dir /wheels .
+RUN pip wheel --no-cache-dir --wheel-dir /wheels '.[embedded-dynamo]'
 
 FROM python:3.11-slim
 # Embedded mode runs this redis-server on a private socket; with
@@ -16,7 +16,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends redis-server \
     && rm -rf /var/lib/apt/lists/*
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --no-index --find-links /wheels inventory-service
+    pip install --no-cache-dir --no-index --find-links /wheels 'inventory-service[embedded-dynamo]'
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin inventory \
     && install --directory --owner inventory --group inventory --mode 0700 /data
 USER 10001:10001
