@@ -14,6 +14,7 @@ from inventory_server.catalog_root import make_dynamo
 from inventory_server.operations.catalog_refresh import CatalogRefresh
 from inventory_server.server import Server
 from inventory_server.settings import Settings
+from inventory_server.stores.catalog_index import CatalogIndex
 from inventory_server.stores.catalog_tables import TableNames, create_tables, table_names
 from inventory_server.stores.dynamo import Dynamo
 from tests.catalog.serving import started
@@ -69,3 +70,12 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "double")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "double")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture
+async def index() -> AsyncIterator[CatalogIndex]:
+    """An open index, for a test to fill."""
+    index = CatalogIndex()
+    await index.open()
+    yield index
+    await index.close()
