@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+from itertools import islice
 from pathlib import Path
 
 from inventory.v1 import catalog_service_pb2 as pb
@@ -98,15 +99,11 @@ async def test_chunks_have_rows_and_numbers_that_rise(catalog) -> None:
         assert (await refused(call.read())).reason == "INVALID_REQUEST"
 
 
-async def test_the_sample_products_are_read(catalog) -> None:
+async def test_rows_of_the_sample_file_are_read(catalog) -> None:
     with SAMPLE.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    accepted = 0
-    for at in range(0, len(rows), 100):
-        answer = await imported(catalog, *rows[at : at + 100], first_row=at + 1)
-        assert refusals(answer) == []
-        accepted += answer.accepted_rows
-    assert accepted == 902
+        rows = list(islice(csv.DictReader(file), 100))
+    answer = await imported(catalog, *rows)
+    assert (answer.accepted_rows, refusals(answer)) == (100, [])
     chinos = (await catalog.GetProduct(pb.GetProductRequest(sku="SKU000001"))).product
     assert (chinos.name, chinos.price_minor, chinos.list_price_minor, chinos.currency) == (
         "Unisex Mustard Chinos", 198_621, 292_012, "INR",

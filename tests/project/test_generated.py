@@ -16,7 +16,7 @@ from grpc import StatusCode
 from inventory.v1.error_reason_pb2 import ErrorReason
 
 from inventory_server.domain import errors
-from inventory_server.server import SERVICES
+from inventory_server.server import CATALOG, SERVICES
 from inventory_server.servicers.status import RETRY_AFTER_MS, STATUS, status_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +80,7 @@ def test_every_service_of_the_protos_is_served() -> None:
         for proto in PROTOS
         for name in re.findall(r"^service (\w+) \{", proto.read_text("utf-8"), re.M)
     }
-    assert declared == {service.name for service in SERVICES}
+    assert declared == {service.name for service in (*SERVICES, CATALOG)}
 
 
 def test_every_reason_has_one_error_and_every_error_a_reason() -> None:
