@@ -48,10 +48,10 @@ class CatalogThrottled(InventoryError):
         super().__init__("the catalogue's store takes no more for the moment")
 
 
-class SumTooLarge(InventoryError):
+class ValueTooLarge(InventoryError):
     """The value of all stock in a currency is more than can be told."""
 
-    reason = "TOTAL_TOO_LARGE"
+    reason = "VALUE_TOO_LARGE"
 
     def __init__(self, currency: str) -> None:
         super().__init__(f"the value in {currency} is too large to be told", {"currency": currency})

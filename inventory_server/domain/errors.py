@@ -1,6 +1,11 @@
 """The errors that callers see. Each holds facts; the sentence is made from them.
 
 InventoryError
+├── ProductNotFound
+├── EtagMismatch
+├── BarcodeTaken
+├── CatalogThrottled
+├── ValueTooLarge
 ├── CursorExpired
 ├── SlowConsumer
 ├── TooManyStreams
@@ -28,12 +33,7 @@ InventoryError
 │   ├── TotalTooLarge
 │   └── OnHandMismatch
 ├── TooManyParts
-├── LevelBusy
-├── ProductNotFound
-├── EtagMismatch
-├── BarcodeTaken
-├── CatalogThrottled
-└── SumTooLarge
+└── LevelBusy
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from inventory_server.domain.catalog_errors import BarcodeTaken as BarcodeTaken
 from inventory_server.domain.catalog_errors import CatalogThrottled as CatalogThrottled
 from inventory_server.domain.catalog_errors import EtagMismatch as EtagMismatch
 from inventory_server.domain.catalog_errors import ProductNotFound as ProductNotFound
-from inventory_server.domain.catalog_errors import SumTooLarge as SumTooLarge
+from inventory_server.domain.catalog_errors import ValueTooLarge as ValueTooLarge
 from inventory_server.domain.service_errors import CursorExpired as CursorExpired
 from inventory_server.domain.service_errors import Draining as Draining
 from inventory_server.domain.service_errors import Internal as Internal

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from inventory_server.domain.catalog import Price
-from inventory_server.domain.errors import SumTooLarge
+from inventory_server.domain.errors import ValueTooLarge
 from inventory_server.domain.limits import MAX_VALUE_MINOR
 from inventory_server.domain.model import Level
 from inventory_server.operations.catalog_refresh import CatalogRefresh
@@ -83,7 +83,7 @@ class _Sums:
     def result(self, products: int, active: int, start_ms: int) -> Summary:
         for currency, value in self.values.items():
             if value > MAX_VALUE_MINOR:
-                raise SumTooLarge(currency)
+                raise ValueTooLarge(currency)
         return Summary(
             products, active, self.levels, self.statuses["LOW"], self.statuses["OUT"],
             self.on_hand, self.held, tuple(sorted(self.values.items())), self.unpriced,

@@ -32,7 +32,7 @@ STATUS: dict[type[errors.InventoryError], StatusCode] = {
     errors.EtagMismatch: StatusCode.ABORTED,
     errors.BarcodeTaken: StatusCode.ALREADY_EXISTS,
     errors.CatalogThrottled: StatusCode.UNAVAILABLE,
-    errors.SumTooLarge: StatusCode.FAILED_PRECONDITION,
+    errors.ValueTooLarge: StatusCode.FAILED_PRECONDITION,
     errors.StoreUnavailable: StatusCode.UNAVAILABLE,
     errors.OutcomeUnknown: StatusCode.UNAVAILABLE,
     errors.StoreRewound: StatusCode.UNAVAILABLE,

@@ -48,7 +48,8 @@ CREATE TABLE tallies (
     PRIMARY KEY (kind, name, part)
 ) WITHOUT ROWID;
 -- Both keep no text, only which words are at which position. catalog_rows.py makes the texts, and
--- takes words apart: to this tokenizer whatever is not ASCII is a part of them.
+-- takes words apart: to this tokenizer whatever is not ASCII is a part of them. Beginnings of words
+-- are kept in some lengths; SQLite puts together what it needs for those between.
 CREATE VIRTUAL TABLE words USING fts5 (
     text, content='', columnsize=0, prefix='1 2 4 6 8', tokenize="ascii tokenchars '=|'"
 );

@@ -29,7 +29,8 @@ from inventory_server.stores.catalog_rows import (
 from inventory_server.stores.catalog_sql import marks, parts_of, write_rows
 
 STATES_A_TRANSACTION: Final = 1000
-_MOVES_A_STEP: Final = 500
+MOVES_A_STEP: Final = 500
+_PAGES_A_MERGE: Final = 500
 
 
 def apply_states(db: sqlite3.Connection, states: Sequence[StoredProduct]) -> None:
@@ -61,6 +62,18 @@ def forget_versions(db: sqlite3.Connection, versions: Mapping[str, int]) -> None
     _delete(db, "gone", "sku", same)
 
 
+def merge_texts(db: sqlite3.Connection, *, is_begun: bool) -> bool:
+    """Goes a step on with merging all parts of the full-text indexes; whether it had to."""
+    pages = _PAGES_A_MERGE if is_begun else -_PAGES_A_MERGE
+    is_needed = False
+    for table in ("words", "labels"):
+        before = db.total_changes
+        db.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('merge', ?)", (pages,))
+        # The command itself is one change; more are what it wrote.
+        is_needed |= db.total_changes - before > 1
+    return is_needed
+
+
 def _positions(db: sqlite3.Connection, skus: Sequence[str]) -> dict[str, int]:
     """Where each of these stands, or is to stand if it is new; others may have to move."""
     while True:
@@ -79,7 +92,7 @@ def _move(db: sqlite3.Connection, moves: Mapping[int, int]) -> None:
     """Moves products by steps, in an order in which each one comes to a free position."""
     down = sorted(old for old, new in moves.items() if new < old)
     up = sorted((old for old, new in moves.items() if new > old), reverse=True)
-    for part in parts_of([*down, *up], _MOVES_A_STEP):
+    for part in parts_of([*down, *up], MOVES_A_STEP):
         before = read_places(db, f"products WHERE position IN {marks(len(part))}", part)
         _replace(db, before, {moves[old]: stored for old, stored in before.items()})
 
@@ -93,9 +106,9 @@ def _replace(db: sqlite3.Connection, before: Places, after: Places) -> None:
     """Puts products at these positions, in place of what is there."""
     _replace_texts(db, "words", words_text, before, after)
     _replace_texts(db, "labels", labels_text, before, after)
-    _delete(db, "products", "position", sorted(before.keys() - after.keys()))
+    _delete(db, "products", "position", list(before))
     rows = [(position, *columns_of(stored)) for position, stored in sorted(after.items())]
-    write_rows(db, "INSERT OR REPLACE INTO products", rows)
+    write_rows(db, "INSERT INTO products", rows)
     _tally(db, before.values(), after.values())
 
 

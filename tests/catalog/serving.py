@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -28,7 +27,11 @@ async def started(settings: Settings) -> AsyncIterator[Server]:
     try:
         assert server.catalog is not None
         catalog = server.catalog
-        await eventually_async(lambda: asyncio.sleep(0, catalog.is_serving))
+
+        async def is_serving() -> bool:
+            return catalog.is_serving
+
+        await eventually_async(is_serving)
         await server.health.check()
         yield server
     finally:

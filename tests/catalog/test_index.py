@@ -305,6 +305,24 @@ async def test_products_stand_by_sku_and_few_have_to_move(
     assert moved <= moves * len(order)
 
 
+async def test_a_compact_index_has_one_part_and_finds_the_same(index: CatalogIndex) -> None:
+    for n in range(7):
+        await index.apply([stored(f"P{n}", "shoe"), deleted(f"P{n - 1}", 2)])
+    before = await found(index, "shoe")
+    assert await parts_of_words(index) > 1
+    await index.compact()
+    assert await parts_of_words(index) == 1
+    assert await found(index, "shoe") == before == [(1, "P6")]
+
+
+async def parts_of_words(index: CatalogIndex) -> int:
+    def read(db: sqlite3.Connection) -> int:
+        statement = "SELECT count(DISTINCT segid) FROM words_idx"
+        return int(db.execute(statement).fetchone()[0])
+
+    return await index._read(read)
+
+
 # The file
 
 

@@ -146,7 +146,7 @@ async def test_a_value_too_large_to_be_told_is_refused(catalog, stock) -> None:
              for n in range(5)]  # fmt: skip
     await stock.SetStock(stock_pb.SetStockRequest(lines=lines, reason=1))
     refusal = await refused(catalog.GetInventorySummary(pb.GetInventorySummaryRequest()))
-    assert (refusal.reason, refusal.facts) == ("TOTAL_TOO_LARGE", {"currency": "EUR"})
+    assert (refusal.reason, refusal.facts) == ("VALUE_TOO_LARGE", {"currency": "EUR"})
 
 
 async def test_another_server_follows_and_one_that_starts_later_reads_all(

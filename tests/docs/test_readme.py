@@ -13,6 +13,8 @@ from pathlib import Path
 import grpc
 import pytest
 import typer
+from inventory.v1.catalog_service_pb2 import ListUnitsRequest
+from inventory.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from inventory.v1.error_reason_pb2 import ErrorReason
 
 from inventory_server import cli
@@ -50,15 +52,23 @@ def sample_address(tmp_path: Path) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "inventory_server", "--sample-data", "--no-call-log"]
     place = ["--port", str(port), "--data-dir", str(tmp_path / "store")]
-    process = subprocess.Popen([*command, *place], stderr=subprocess.DEVNULL)
+    variables = os.environ | {"INVENTORY_DYNAMODB_ENDPOINT": ""}
+    process = subprocess.Popen([*command, *place], stderr=subprocess.DEVNULL, env=variables)
     try:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             ready = grpc.channel_ready_future(channel)
             eventually(lambda: process.poll() is not None or _is_done(ready), timeout_s=60)
             assert process.poll() is None, "the server did not start"
+            catalog = CatalogServiceStub(channel)
+            eventually(lambda: _has_samples(catalog), timeout_s=90)
         yield f"localhost:{port}"
     finally:
         stop_process(process)
+
+
+def _has_samples(catalog: CatalogServiceStub) -> bool:
+    units = catalog.ListUnits(ListUnitsRequest()).units
+    return sum(unit.products for unit in units) == 902
 
 
 def _is_done(ready: grpc.Future[None]) -> bool:

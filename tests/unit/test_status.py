@@ -74,6 +74,7 @@ EVERY = [
     (errors.EtagMismatch("A", "5f"), "ABORTED", ""),
     (errors.BarcodeTaken("4006381333931", "A"), "ALREADY_EXISTS", ""),
     (errors.CatalogThrottled(), "UNAVAILABLE", "RetryInfo"),
+    (errors.ValueTooLarge("EUR"), "FAILED_PRECONDITION", ""),
     (errors.StoreUnavailable("the store is out of reach"), "UNAVAILABLE", "RetryInfo"),
     (errors.OutcomeUnknown("k"), "UNAVAILABLE", "RetryInfo"),
     (errors.StoreRewound(3), "UNAVAILABLE", ""),

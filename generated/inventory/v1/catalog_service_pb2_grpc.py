@@ -192,7 +192,7 @@ class CatalogServiceServicer:
         Each level is counted once, as it was at some moment between `start_time`
         and `end_time`; on a still store the sums are exact.
 
-        Errors: INVALID_REQUEST, TOTAL_TOO_LARGE, STORE_UNAVAILABLE.
+        Errors: INVALID_REQUEST, VALUE_TOO_LARGE, STORE_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

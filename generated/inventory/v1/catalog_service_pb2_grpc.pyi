@@ -95,7 +95,7 @@ class CatalogServiceStub:
     Each level is counted once, as it was at some moment between `start_time`
     and `end_time`; on a still store the sums are exact.
 
-    Errors: INVALID_REQUEST, TOTAL_TOO_LARGE, STORE_UNAVAILABLE.
+    Errors: INVALID_REQUEST, VALUE_TOO_LARGE, STORE_UNAVAILABLE.
     """
     UpsertProduct: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.UpsertProductRequest, _catalog_service_pb2.UpsertProductResponse]
     """Makes a product, or puts another in its place: a field that is not set is
@@ -193,7 +193,7 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     Each level is counted once, as it was at some moment between `start_time`
     and `end_time`; on a still store the sums are exact.
 
-    Errors: INVALID_REQUEST, TOTAL_TOO_LARGE, STORE_UNAVAILABLE.
+    Errors: INVALID_REQUEST, VALUE_TOO_LARGE, STORE_UNAVAILABLE.
     """
     UpsertProduct: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.UpsertProductRequest, _catalog_service_pb2.UpsertProductResponse]  # type: ignore[assignment]
     """Makes a product, or puts another in its place: a field that is not set is
@@ -336,7 +336,7 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         Each level is counted once, as it was at some moment between `start_time`
         and `end_time`; on a still store the sums are exact.
 
-        Errors: INVALID_REQUEST, TOTAL_TOO_LARGE, STORE_UNAVAILABLE.
+        Errors: INVALID_REQUEST, VALUE_TOO_LARGE, STORE_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -224,6 +224,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         { "reason": "CATALOG_THROTTLED", "metadata": {} }
     """
+    ERROR_REASON_VALUE_TOO_LARGE: _ErrorReason.ValueType  # 31
+    """FAILED_PRECONDITION. What all stock is worth in a currency is more than
+    can be told.
+
+        { "reason": "VALUE_TOO_LARGE", "metadata": { "currency": "EUR" } }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reason of a refusal. It stands, by name and without the prefix
@@ -433,5 +439,11 @@ ERROR_REASON_CATALOG_THROTTLED: ErrorReason.ValueType  # 30
 was done; try again.
 
     { "reason": "CATALOG_THROTTLED", "metadata": {} }
+"""
+ERROR_REASON_VALUE_TOO_LARGE: ErrorReason.ValueType  # 31
+"""FAILED_PRECONDITION. What all stock is worth in a currency is more than
+can be told.
+
+    { "reason": "VALUE_TOO_LARGE", "metadata": { "currency": "EUR" } }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
