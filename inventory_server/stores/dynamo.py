@@ -53,10 +53,6 @@ class ConditionFailedError(Exception):
         self.item = item
 
 
-class TableMissingError(StoreUnavailable):
-    """The tables have not been made."""
-
-
 class Dynamo:
     """Asks DynamoDB. `open` first; until then, and while it is out of reach, calls fail at once."""
 
@@ -250,7 +246,7 @@ class _Attempts:
         if status.get("HTTPStatusCode", 500) >= 500:
             return _AgainError(f"it answered {code}", is_lost=True)
         if code == "ResourceNotFoundException":
-            return TableMissingError("the catalogue's tables are not there: create them")
+            return StoreUnavailable("the catalogue's tables are not there: create them")
         if code == "ValidationException":
             return RuntimeError(f"{self._operation}: {details.get('Message')}")
         return StoreUnavailable(f"the catalogue's store refused: {code}")
