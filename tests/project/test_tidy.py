@@ -127,7 +127,7 @@ def test_clients_never_import_the_server() -> None:
 def test_only_the_composition_root_builds_stores_and_servers() -> None:
     built = {
         *("Guard", "HoldStore", "StockStore", "MovementStore", "AuditStore", "StreamStore"),
-        *("EmbeddedRedis", "HealthMonitor", "StoreOpener"),
+        *("CatalogIndex", "EmbeddedRedis", "HealthMonitor", "StoreOpener"),
     }
     for path in python_files("inventory_server"):
         if part_of(path) == "server":
