@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks import (
     batches,
+    catalog,
     expiries,
     imports,
     latency,
@@ -61,6 +62,8 @@ def measure(options: Options) -> Results:
         results.imports = imports.run(options, _say)
     if options.wants("memory"):
         results.memory = memory.run(options, _say)
+    if options.wants("catalog"):
+        results.catalog = catalog.run(options, _say)
     return results
 
 

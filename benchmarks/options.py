@@ -9,7 +9,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 RESULTS: Final = ROOT / "benchmarks" / "results"
 DURABILITIES: Final = ("no AOF", "always")
-SECTIONS: Final = ("load", "latency", "batch", "scale", "expiry", "import", "memory")
+SECTIONS: Final = ("load", "latency", "batch", "scale", "expiry", "import", "memory", "catalog")
 ROWS: Final = ("empty", "place", "check", "confirm", "seed", "redis")
 CONNECTIONS: Final = 4
 STREAMS: Final = 16
@@ -37,6 +37,9 @@ class Options:
     """How often a start or a small import is timed."""
     import_rows: int = 1_000_000
     memory_things: int = 100_000
+    catalog_products: int = 100_000
+    catalog_calls: int = 200
+    """How often each question is put to the index."""
     only: tuple[str, ...] = ()
     """Sections or rows of the load section; empty means everything."""
     is_quick: bool = False
@@ -72,6 +75,8 @@ def quick_options(only: tuple[str, ...]) -> Options:
         repeats=1,
         import_rows=100_000,
         memory_things=10_000,
+        catalog_products=10_000,
+        catalog_calls=50,
         only=only,
         is_quick=True,
     )

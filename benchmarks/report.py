@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import batches, promises, scale
+from benchmarks import batches, catalog, promises, scale
 from benchmarks.latency import METHODS, Latencies
 from benchmarks.promises import Promise
 from benchmarks.throughput import NAMES, Figures, ratio
@@ -28,6 +28,7 @@ class Results:
     expiry: dict[str, dict[str, Any]] = field(default_factory=dict)
     imports: dict[str, Any] = field(default_factory=dict)
     memory: dict[str, Any] = field(default_factory=dict)
+    catalog: dict[str, Any] = field(default_factory=dict)
 
     def promises(self) -> list[Promise]:
         """What was promised of what was measured."""
@@ -54,6 +55,8 @@ def to_markdown(results: Results) -> str:
         parts.append(_imports(results.imports))
     if results.memory:
         parts.append(_memory(results.memory))
+    if results.catalog:
+        parts.append(_catalog(results.catalog))
     parts.append(_promises(results.promises()))
     return "\n\n".join(parts) + "\n"
 
@@ -72,6 +75,7 @@ def to_json(results: Results) -> str:
         "expiry": results.expiry,
         "import": results.imports,
         "memory": results.memory,
+        "catalog": results.catalog,
         "promises": [promise._asdict() for promise in results.promises()],
     }
     return json.dumps(kept, indent=1, ensure_ascii=False) + "\n"
@@ -246,6 +250,11 @@ def _memory(found: dict[str, Any]) -> str:
     lines = [(name, f"{size:,} B") for name, size in found.items() if name != "things"]
     head = (f"Redis memory, over {found['things']:,} of each", "bytes each")
     return f"## Memory\n\n{_table(head, lines)}"
+
+
+def _catalog(found: dict[str, Any]) -> str:
+    table = _table(*catalog.table(found))
+    return f"## Catalogue\n\n{table}\n\n{catalog.notes(found)}"
 
 
 def _promises(found: Iterable[Promise]) -> str:
