@@ -120,6 +120,9 @@ async def _load(index: CatalogIndex, products: list[StoredProduct]) -> dict[str,
     compact_s = loop.time() - start - load_s
     watching.cancel()
     used_us = cpu_us(os.getpid()) - before_us
+    active = sum(product_of(state).active for state in products)
+    if await index.counts() != (len(products), active):
+        raise RuntimeError(f"the index has {await index.counts()} products, not all that there are")
     others_us = busy_us() - before_all_us - used_us
     return {
         "products": len(products),

@@ -49,7 +49,7 @@ class CatalogIndex:
     async def close(self) -> None:
         """Lets what runs come to its end, and gives the file back."""
         for pool in (self._readers, self._writers):
-            await asyncio.to_thread(pool.shutdown, cancel_futures=True)
+            await asyncio.to_thread(pool.shutdown)
         if self._file is not None:
             await asyncio.to_thread(self._file.close)
             self._file = None

@@ -51,7 +51,7 @@ CREATE TABLE tallies (
 -- takes words apart: to this tokenizer whatever is not ASCII is a part of them. Beginnings of words
 -- are kept in some lengths; SQLite puts together what it needs for those between.
 CREATE VIRTUAL TABLE words USING fts5 (
-    text, content='', columnsize=0, prefix='1 2 4 6 8', tokenize="ascii tokenchars '=|'"
+    text, content='', columnsize=0, prefix='1 2 3 4 6 8', tokenize="ascii tokenchars '=|'"
 );
 CREATE VIRTUAL TABLE labels USING fts5 (
     text, content='', columnsize=0, detail=none, tokenize='ascii'

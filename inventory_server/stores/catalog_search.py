@@ -28,7 +28,7 @@ _OF_TIER_0: Final = (
 )
 _OF_A_MATCH: Final = (
     "words CROSS JOIN products ON products.position = words.rowid WHERE words MATCH :match"
-    f" AND words.rowid >= :start AND words.rowid > {UP_TO} AND words.rowid NOT IN {_NAMED}"
+    f" AND words.rowid > max(:start, {UP_TO}) AND words.rowid NOT IN {_NAMED}"
     " ORDER BY words.rowid LIMIT :count"
 )
 _FIRST: Final = "words WHERE words MATCH :match ORDER BY rowid LIMIT 1"
@@ -77,7 +77,7 @@ def _walks(db: sqlite3.Connection, query: str, first_tier: int) -> Iterator[Walk
     )
     for tier, match in enumerate(matches if found else (), 2):
         if tier >= first_tier:
-            yield tier, _OF_A_MATCH, {"query": named, "match": match, "start": found[0]}
+            yield tier, _OF_A_MATCH, {"query": named, "match": match, "start": found[0] - 1}
 
 
 def _all_of(words: Words, mark: str, ending: str) -> str:

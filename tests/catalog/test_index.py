@@ -18,7 +18,7 @@ import pytest
 from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from inventory.v1 import catalog_service_pb2 as pb
 
@@ -34,6 +34,7 @@ from inventory_server.stores import (
     catalog_positions,
     catalog_reads,
     catalog_schema,
+    catalog_search,
     catalog_writes,
 )
 from inventory_server.stores.catalog_index import CatalogIndex
@@ -214,6 +215,8 @@ JSON_VALUES = st.recursive(
 TEXTS = st.text(max_size=128)
 
 
+@example({"": [1] * (MAX_ATTRIBUTES_BYTES // 2 - 5)}, "", "", True)
+@example({"": [{"": True}] * 1000}, "", "", True)
 @given(st.dictionaries(st.text(), JSON_VALUES, max_size=5), TEXTS, TEXTS, st.booleans())
 def test_a_message_is_no_larger_than_the_products_weight(
     attributes: dict[str, Any], text: str, sku: str, active: bool
@@ -276,6 +279,27 @@ async def test_who_reads_does_not_wait_for_who_writes(index: CatalogIndex) -> No
     assert await found(index, "new") == [(1, "A")]
 
 
+async def test_an_answer_is_of_one_moment(index: CatalogIndex) -> None:
+    await index.apply([stored("A", "shoe"), stored("B", "shoe")])
+    has_read, may_go_on = threading.Event(), threading.Event()
+
+    def read(db: sqlite3.Connection) -> list[Any]:
+        before = catalog_search.search_products(db, "shoe", None, 10)
+        has_read.set()
+        assert may_go_on.wait(60)
+        return [before, catalog_search.search_products(db, "shoe", None, 10)]
+
+    reading = asyncio.create_task(index._read(read))
+    try:
+        assert await asyncio.to_thread(has_read.wait, 60)
+        await index.apply([deleted("A", 2)])
+    finally:
+        may_go_on.set()
+    before, after = await reading
+    assert [hit.stored.sku for hit in before] == ["A", "B"]
+    assert after == before
+
+
 def orders() -> Iterator[tuple[str, list[int], float]]:
     """Orders of SKUs, and how many moves a product may cause on average."""
     yield "ascending", list(range(600)), 0
@@ -299,6 +323,7 @@ async def test_products_stand_by_sku_and_few_have_to_move(
         return found
 
     monkeypatch.setattr(catalog_writes, "find_moves", find_moves)
+    monkeypatch.setattr(catalog_writes, "MOVES_A_STEP", 7)
     for n in order:
         await index.apply([stored(f"P{n:03}")])
     assert await listed(index) == [f"P{n:03}" for n in range(600)]
@@ -354,22 +379,37 @@ async def test_the_log_stays_short_while_somebody_always_reads(
     index: CatalogIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catalog_schema, "MAX_LOG_BYTES", 1 << 20)
-    await index.apply([stored(f"P{n:03}", "x" * 200) for n in range(500)])
     is_over = asyncio.Event()
-
-    async def read() -> None:
-        while not is_over.is_set():
-            await index.products(EVERYTHING, "", 500)
-
-    reading = [asyncio.create_task(read()) for _ in range(4)]
+    reading = asyncio.create_task(always_read(index, is_over))
     assert index._file is not None
     sizes = []
-    for version in range(2, 22):
+    for version in range(1, 25):
         await index.apply([stored(f"P{n:03}", "x" * 200, version) for n in range(500)])
         sizes.append(os.fstat(index._file._log).st_size)
     is_over.set()
-    await asyncio.gather(*reading)
+    await reading
     assert max(sizes) < 4 << 20
+
+
+async def always_read(index: CatalogIndex, is_over: asyncio.Event) -> None:
+    """Reads that overlap: each ends when the next has begun."""
+
+    def read(db: sqlite3.Connection, begun: threading.Event, may_end: threading.Event) -> None:
+        catalog_reads.count_products(db)
+        begun.set()
+        assert may_end.wait(60)
+
+    begun, may_end = threading.Event(), threading.Event()
+    last = asyncio.create_task(index._read(read, begun, may_end))
+    while not is_over.is_set():
+        next_begun, next_may_end = threading.Event(), threading.Event()
+        after = asyncio.create_task(index._read(read, next_begun, next_may_end))
+        assert await asyncio.to_thread(next_begun.wait, 60)
+        may_end.set()
+        await last
+        last, may_end = after, next_may_end
+    may_end.set()
+    await last
 
 
 async def test_a_sqlite_that_lacks_full_text_search_is_refused_with_a_sentence(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Awaitable
 from typing import Any, TypeVar
@@ -24,6 +25,9 @@ from inventory_server.stores.catalog_index import CatalogIndex
 from tests.catalog.model import Model
 
 Answer = TypeVar("Answer")
+
+EXAMPLES = int(os.environ.get("INVENTORY_MODEL_EXAMPLES", "30"))
+"""How many stories are told."""
 
 SKUS = st.one_of(
     st.sampled_from(["A", "a", "a1", "A-1", "B-a/1", "-", "SKU1", "SKU10", "SKU2"]),
@@ -182,8 +186,8 @@ def test_the_index_answers_what_a_look_at_every_product_would(
     run_state_machine_as_test(
         Story,
         settings=settings(
-            max_examples=50,
-            stateful_step_count=25,
+            max_examples=EXAMPLES,
+            stateful_step_count=20,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
