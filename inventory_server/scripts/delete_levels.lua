@@ -36,8 +36,9 @@ for i, line in ipairs(scope.lines) do
     facts[#facts + 1] = { level.on_hand, level.held }
   end
   local state = level.alert_state
+  -- It is told as it was, and what is not there any more is low no longer.
+  level.is_quiet = true
   change_level(level, 0, 0)
-  -- What is not there any more is low no longer.
   level.state_before, level.alert_state = state, 'OK'
   packed[i], level.packed = level.packed, ''
 end

@@ -91,6 +91,7 @@ class Model:
         self.levels: dict[Place, Level] = {}
         self.holds: dict[str, Hold] = {}
         self.versions: dict[Place, int] = {}
+        self.inactive: set[str] = set()
         self._answers: dict[Hashable, tuple[Hashable, Answer]] = {}
         self._ends: dict[str, tuple[str, Sequence[object], Answer]] = {}
         self._partition_of, self._default_ttl_ms = partition_of, default_ttl_ms
@@ -107,6 +108,8 @@ class Model:
         asked = sum_up(lines)
 
         def act() -> Result:
+            if inactive := self._inactive(asked):
+                return inactive
             short = self._short(asked, now_ms)
             given = {p: min(n, max(0, self._room(p))) for p, n in asked.items()}
             given = {p: n for p, n in given.items() if n}
@@ -221,6 +224,8 @@ class Model:
         asked = sum_up(lines)
 
         def act() -> Result:
+            if inactive := self._inactive(asked):
+                return inactive
             short = self._short(asked, now_ms)
             deltas = {p: -n for p, n in asked.items()}
             return Refusal("INSUFFICIENT_STOCK", short) if short else self._change(deltas)
@@ -253,10 +258,12 @@ class Model:
         def act() -> Result:
             if in_use := self._settled(named, used, now_ms):
                 return Refusal("LEVEL_IN_USE", in_use)
-            last = self._change(named)
+            # A level that goes is not judged anew: it is told as it was.
+            states = [self.levels[place].alert_state for place in named]
+            last = zip(self._change(named).levels, states, strict=True)
             for place in named:
                 del self.levels[place]
-            return last
+            return Answer(tuple([level._replace(alert_state=state) for level, state in last]))
 
         return self._once("DeleteStockLevels", key, named, named, act, needs=named)
 
@@ -333,6 +340,8 @@ class Model:
             level = level._replace(alert_state="LOW")
         elif units > level.rearm_point:
             level = level._replace(alert_state="OK")
+        if place[1] in self.inactive and level.alert_state != "OK":
+            level = level._replace(alert_state=old.alert_state)
         self.levels[place], self.versions[place] = level, level.version
         return level
 
@@ -364,6 +373,9 @@ class Model:
 
     def _rehold(self, hold_id: str, now_ms: int) -> Result:
         """Takes the units of an expired hold again, by PlaceHold's rule, and sells them."""
+        hold = self.holds[hold_id]
+        if inactive := self._inactive(sorted({**units_of(hold), **units_of(hold, "expired")})):
+            return Refusal("HOLD_EXPIRED", inactive.lines, hold.expire_time_ms)
         for place in units_of(self.holds[hold_id]):
             self.expire_level(place, now_ms)
         hold = self.holds[hold_id]
@@ -379,6 +391,10 @@ class Model:
         """How far available is above the lowest that it may be."""
         level = self.levels.get(place, Level(place[1], place[0], 0, 0, 0))
         return available(level) + (level.backorder_limit if with_backorder else 0)
+
+    def _inactive(self, places: Iterable[Place]) -> Refusal | None:
+        lines = tuple([place for place in places if place[1] in self.inactive])
+        return Refusal("PRODUCT_INACTIVE", lines) if lines else None
 
     def _exceeds(self, asked: Units, held: Units) -> Refusal | None:
         lines = tuple([(*p, n, held.get(p, 0)) for p, n in asked.items() if n > held.get(p, 0)])

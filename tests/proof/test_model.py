@@ -45,6 +45,7 @@ from inventory_server.operations.availability import AvailabilityOperations
 from inventory_server.operations.expiry import Expiry, Sweeper
 from inventory_server.operations.holds import HoldOperations
 from inventory_server.operations.stock import StockOperations
+from inventory_server.stores.activity_store import ActivityStore
 from inventory_server.stores.hold_store import HoldStore
 from inventory_server.stores.keys import partition_of
 from inventory_server.stores.records import parse_hold
@@ -172,6 +173,7 @@ class Story(RuleBasedStateMachine):
         self.on_holds = HoldOperations(holds, expiry, default_ttl_ms=DEFAULT_TTL_MS)
         self.fresh = count()
         self.on_stock = StockOperations(stock, expiry)
+        self.activity = ActivityStore(self.store)
         self.availability = AvailabilityOperations(stock, expiry)
         self.sweeper = Sweeper(holds, self.store.keys)
 
@@ -342,6 +344,18 @@ class Story(RuleBasedStateMachine):
         change = self.runner.run(self.on_stock.set_policies([line], origin=origin))
         assert change.levels == (level,)
 
+    @rule(place=places, is_active=st.booleans(), on_hand=counts, lines=lines_of)
+    def set_active(
+        self, place: Place, is_active: bool, on_hand: int, lines: Sequence[Line]
+    ) -> None:
+        """A product becomes inactive or active; then it is counted, and somebody wants it."""
+        location, sku = place
+        self.runner.run(self.activity.set_active({sku: is_active}, self.deadline()))
+        (self.model.inactive.discard if is_active else self.model.inactive.add)(sku)
+        counted = [CountLine(sku, location, on_hand, None)]
+        self.set_counts(Way(), counted, force=False, validate_only=False)
+        self.sell(Way(), [Line(sku, location, 1), *lines], "")
+
     # Holds
 
     def place_hold(
@@ -377,7 +391,8 @@ class Story(RuleBasedStateMachine):
         }
         assert verdict == self.model.check(lines, self.now)
         result = self.place_hold(Way(), lines, ttl_ms, reference, partial=False)
-        is_available = all(level and not shortage for level, _, shortage in verdict.values())
+        assert {line.sku for line in answers if not line.active} <= self.model.inactive
+        is_available = all(line.is_available for line in answers)
         assert isinstance(result, Answer) == is_available
 
     def nth_hold(self, nth: int) -> str:

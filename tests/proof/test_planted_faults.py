@@ -54,6 +54,12 @@ FAULTS = {
     "a hold lives on in the millisecond of its deadline": [
         Fault("include/verb_memory.lua", "if now >= hold.deadline", "if now > hold.deadline")
     ],
+    "an inactive product is sold": [
+        Fault("record_sale.lua", "if inactive then return", "if false then return")
+    ],
+    "that an inactive product runs out is told": [
+        Fault("include/level.lua", "not level.is_quiet and units <= 0", "units <= 0")
+    ],
     "an ended hold is released again": [
         Fault(
             "release_hold.lua",
