@@ -26,7 +26,8 @@ from inventory_server.stores.operation_id import operation_id
 from inventory_server.stores.records import parse_hold, parse_level
 from tests.fold import assert_journal_folds_to_state
 from tests.proof.load import READS, Asking
-from tests.proof.model import Answer, Model, Place, Refusal, Result, is_due
+from tests.proof.model import Model
+from tests.proof.words import Answer, Place, Refusal, Result, is_due
 
 PAGE = 10_000
 PARTITIONS = 16
