@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from inventory_server.domain.model import Hold, Level
+from tests.proof.alerts import Alert, By, crossing, judged
 from tests.proof.words import (
     Answer,
     Lines,
@@ -18,9 +19,14 @@ from tests.proof.words import (
     units_of,
 )
 
+NO_POLICY = {"safety_stock": 0, "backorder_limit": 0, "reorder_point": 0, "rearm_point": 0}
+CAUSES = {"confirmed": "CONFIRM", "released": "RELEASE", "expired": "EXPIRE"}
+
 
 class Books:
-    """Levels and holds, open to look at. `partition_of` is of a location; keys count in one."""
+    """Levels, holds and alerts, open to look at. `partition_of` is of a location; keys count in
+    one.
+    """
 
     def __init__(
         self, *, partition_of: Callable[[str], Hashable] = str, default_ttl_ms: int = 300_000,
@@ -28,60 +34,94 @@ class Books:
     ) -> None:  # fmt: skip
         self.levels: dict[Place, Level] = {}
         self.holds: dict[str, Hold] = {}
+        self.alerts: list[Alert] = []
+        """All that were sent, in the order in which they came of the calls."""
+        self.defaults: dict[str, dict[str, int]] = {}
+        """The policies that levels are made with, by location."""
         self.versions: dict[Place, int] = {}
         self._answers: dict[Hashable, tuple[Hashable, Answer]] = {}
         self._ends: dict[str, tuple[str, Sequence[object], Answer]] = {}
         self._partition_of, self._default_ttl_ms = partition_of, default_ttl_ms
         self._max_life_ms, self._retention_ms = max_hold_life_ms, retention_ms
 
-    def expire(self, hold: Hold) -> Answer:
-        """Takes all that a hold holds back, as of its deadline."""
-        return self._end(hold, hold.expire_time_ms, expired=units_of(hold))
+    def expire(self, hold: Hold, now_ms: int) -> Answer:
+        """Takes all that a hold holds back: it ends as of its deadline, the units come now."""
+        by = self._on(hold, now_ms, "sweeper")
+        return self._end(hold, hold.expire_time_ms, by, expired=units_of(hold))
 
     def expire_level(self, place: Place, now_ms: int) -> int:
         """Expires every hold that is due on the level; answers how many."""
         on_level = [hold for hold in self.holds.values() if place in units_of(hold)]
-        return len([self.expire(hold) for hold in on_level if is_due(hold, now_ms)])
+        return self._expire_all(on_level, now_ms)
 
-    def _move(self, place: Place, on_hand: int = 0, held: int = 0) -> Level:
-        """One movement: counts change, the version rises, the alert state follows."""
-        old = self.levels[place]
-        level = old._replace(
-            on_hand=old.on_hand + on_hand, held=old.held + held, version=old.version + 1
-        )
-        units = available(level)
-        if units <= 0:
-            level = level._replace(alert_state="OUT")
-        elif units <= level.reorder_point and level.alert_state == "OK":
-            level = level._replace(alert_state="LOW")
-        elif units > level.rearm_point:
-            level = level._replace(alert_state="OK")
+    def _expire_all(self, holds: Iterable[Hold], now_ms: int) -> int:
+        """Expires those that are due, the soonest deadline first."""
+        due = [hold for hold in holds if is_due(hold, now_ms)]
+        due.sort(key=lambda hold: (hold.expire_time_ms, hold.hold_id))
+        return len([self.expire(hold, now_ms) for hold in due])
+
+    @staticmethod
+    def _on(hold: Hold, now_ms: int, actor: str) -> By:
+        """What is common to the movements of a verb on a hold."""
+        return By("", now_ms, actor, hold.reference, hold.hold_id)
+
+    def _move(
+        self, place: Place, by: By, on_hand: int = 0, held: int = 0, first_version: int = 0,
+        **policy: int,
+    ) -> Level:  # fmt: skip
+        """One movement: counts or thresholds change, the version rises, the alert state
+        follows; makes a level that is missing.
+        """
+        before = self.levels.get(place)
+        old = before or self._blank(place, first_version)
+        level = judged(old._replace(
+            on_hand=old.on_hand + on_hand, held=old.held + held, version=old.version + 1, **policy
+        ))  # fmt: skip
         self.levels[place], self.versions[place] = level, level.version
+        self._tell(crossing(before, level, by))
         return level
 
-    def _change(
-        self, deltas: Units, validate_only: bool = False, first_versions: Units | None = None
-    ) -> Answer:
-        """A movement of on_hand for each level, or what it would be; makes missing levels."""
-        before = dict(self.levels), dict(self.versions)
-        for place in deltas.keys() - self.levels.keys():
-            last = self.versions.get(place, 0)
-            first = (first_versions or {}).get(place, last + 1)
-            assert first > last, f"a version of {place} was given twice: {first}"
-            self.levels[place] = Level(place[1], place[0], 0, 0, first - 1)
-        answer = Answer(tuple([self._move(place, n) for place, n in deltas.items()]))
-        if validate_only:
-            self.levels, self.versions = before
-        return answer
+    def _blank(self, place: Place, first_version: int) -> Level:
+        """A level that is about to be made, with its location's default policy."""
+        last = self.versions.get(place, 0)
+        is_new = not first_version or first_version > last
+        assert is_new, f"a version of {place} was given twice: {first_version}"
+        level = Level(place[1], place[0], 0, 0, (first_version or last + 1) - 1)
+        return level._replace(**self.defaults.get(place[0], NO_POLICY))
 
-    def _end(self, hold: Hold, at_ms: int, **ways: Units) -> Answer:
+    def _drop(self, place: Place, by: By) -> Level:
+        """A level's last movement: it was empty, and is no more."""
+        before = self.levels.pop(place)
+        self.versions[place] = before.version + 1
+        self._tell(crossing(before, None, by))
+        return before._replace(version=before.version + 1)
+
+    def _tell(self, alert: Alert | None) -> None:
+        if alert:
+            self.alerts.append(alert)
+
+    def _change(
+        self, deltas: Units, by: By, validate_only: bool = False,
+        first_versions: Units | None = None,
+    ) -> Answer:  # fmt: skip
+        """A movement of on_hand for each level, or what it would be."""
+        if validate_only:
+            before = dict(self.levels), dict(self.versions), list(self.alerts)
+        firsts = first_versions or {}
+        levels = [self._move(p, by, n, first_version=firsts.get(p, 0)) for p, n in deltas.items()]
+        if validate_only:
+            self.levels, self.versions, self.alerts = before
+        return Answer(tuple(levels))
+
+    def _end(self, hold: Hold, at_ms: int, by: By, **ways: Units) -> Answer:
         """Units of a hold go their ways: each way is a movement of its own."""
         moved = {}
         for place in units_of(hold):
             for way, units in ways.items():
                 if n := units.get(place, 0):
                     sold = n if way == "confirmed" else 0
-                    moved[place] = self._move(place, on_hand=-sold, held=-n)
+                    cause = by._replace(cause=CAUSES[way])
+                    moved[place] = self._move(place, cause, on_hand=-sold, held=-n)
         self.holds[hold.hold_id] = part(hold, at_ms, **ways)
         return Answer(tuple(moved.values()), self.holds[hold.hold_id])
 

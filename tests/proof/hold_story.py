@@ -18,7 +18,6 @@ from inventory_server.domain.model import (
 from inventory_server.domain.rules import sum_lines
 from tests.proof.stock_story import StockStory
 from tests.proof.telling import (
-    ACTOR,
     Call,
     Telling,
     Way,
@@ -30,7 +29,7 @@ from tests.proof.telling import (
     ttls,
     ways,
 )
-from tests.proof.words import Answer, Result
+from tests.proof.words import Answer, Refusal, Result
 
 
 def has_holds(story: Telling) -> bool:
@@ -47,9 +46,9 @@ class HoldStory(StockStory):
         return self.tell(way, Call(
             "place partial" if partial else "place",
             lambda origin: self.on_holds.place(request, origin),
-            lambda key, change: self.model.place(
-                key, lines, self.now, change.hold.hold_id if change else "", ttl_ms,
-                (reference, "a note"), partial, ACTOR,
+            lambda asked: self.model.place(
+                asked.key, lines, self.now, asked.change.hold.hold_id if asked.change else "",
+                ttl_ms, (reference, "a note"), partial, asked.actor,
             ),
         ))  # fmt: skip
 
@@ -100,34 +99,61 @@ class HoldStory(StockStory):
     ) -> None:
         hold_id, rehold = self.nth_hold(nth), what == "rehold"
         hold = self.model.holds.get(hold_id)
-        if rehold and keep_rest and hold:
-            # Somebody else may have been quicker.
+        if rehold and hold:
             self.go_near(0, hold_id)
-            self.sell(Way(), self.part_of(hold_id, part), "")
+            if keep_rest:
+                # Somebody else may have been quicker.
+                self.sell(Way(), self.part_of(hold_id, part), "")
         elif lost and hold:
             # The units are held, but a count found none.
             counts = [CountLine(hold.lines[0].sku, hold.lines[0].location, 0, None)]
-            self.set_counts(Way(), counts, force=True, validate_only=False)
+            self.set_counts(Way(), counts, force=True)
         lines = self.part_of(hold_id, part) if what == "part" else ()
-        request = ConfirmRequest(hold_id, lines, keep_rest, rehold)
-        self.tell(way, Call(
-            f"confirm {what}",
+        self.confirm_hold(way, ConfirmRequest(hold_id, lines, keep_rest, rehold))
+
+    def confirm_hold(self, way: Way, request: ConfirmRequest) -> Result:
+        return self.tell(way, Call(
+            "confirm",
             lambda origin: self.on_holds.confirm(request, origin),
-            lambda key, _: self.model.confirm(
-                key, hold_id, self.now, lines, keep_rest, rehold
+            lambda asked: self.model.confirm(
+                asked.key, request.hold_id, self.now, request.lines, request.keep_rest,
+                request.rehold_if_expired, asked.actor,
             ),
-        ), hold_id)  # fmt: skip
+        ), request.hold_id)  # fmt: skip
 
     @precondition(has_holds)
     @rule(nth=numbers, way=ways, what=st.sampled_from(["all", "part"]), part=parts)
     def release(self, nth: int, way: Way, what: str, part: Any) -> None:
         hold_id = self.nth_hold(nth)
         lines = self.part_of(hold_id, part) if what == "part" else ()
-        self.tell(way, Call(
-            f"release {what}",
-            lambda origin: self.on_holds.release(ReleaseRequest(hold_id, lines), origin),
-            lambda key, _: self.model.release(key, hold_id, self.now, lines),
-        ), hold_id)  # fmt: skip
+        self.release_hold(way, ReleaseRequest(hold_id, lines))
+
+    def release_hold(self, way: Way, request: ReleaseRequest) -> Result:
+        return self.tell(way, Call(
+            "release",
+            lambda origin: self.on_holds.release(request, origin),
+            lambda asked: self.model.release(
+                asked.key, request.hold_id, self.now, request.lines, asked.actor
+            ),
+        ), request.hold_id)  # fmt: skip
+
+    @rule(
+        way=ways, lines=lines_of, reference=references,
+        end=st.sampled_from(["paid late", "cancelled", "paid"]), part=parts,
+    )  # fmt: skip
+    def order(self, way: Way, lines: list[Line], reference: str, end: str, part: Any) -> None:
+        """An order from its beginning to its end, with nothing between."""
+        result = self.place_hold(Way(), lines, None, reference, partial=True)
+        if isinstance(result, Refusal) or result.hold is None:
+            return
+        hold_id = result.hold.hold_id
+        if end == "cancelled":
+            self.release_hold(way, ReleaseRequest(hold_id))
+        elif end == "paid":
+            self.confirm_hold(way, ConfirmRequest(hold_id, self.part_of(hold_id, part)))
+        else:
+            self.go_near(0, hold_id)
+            self.confirm_hold(way, ConfirmRequest(hold_id, (), False, True))
 
     @precondition(has_holds)
     @rule(nth=numbers, way=ways, ttl_ms=st.sampled_from([1_000, 3_000, 20_000]))
@@ -136,5 +162,5 @@ class HoldStory(StockStory):
         self.tell(way, Call(
             "extend",
             lambda origin: self.on_holds.extend(hold_id, ttl_ms, origin),
-            lambda key, _: self.model.extend(key, hold_id, self.now, ttl_ms),
+            lambda asked: self.model.extend(asked.key, hold_id, self.now, ttl_ms),
         ), hold_id)  # fmt: skip

@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from inventory_server.domain.model import Hold, HoldLine, Line, Shortage
+from tests.proof.alerts import By
 from tests.proof.books import Books
-from tests.proof.words import Answer, Refusal, Result, available, is_due, part, sum_up, units_of
+from tests.proof.words import (
+    Answer,
+    Refusal,
+    Result,
+    available,
+    home_of,
+    is_due,
+    part,
+    sum_up,
+    units_of,
+)
 
 
 class HoldVerbs(Books):
@@ -26,7 +37,8 @@ class HoldVerbs(Books):
             given = {p: n for p, n in given.items() if n}
             if short and not (partial and given):
                 return Refusal("INSUFFICIENT_STOCK", short)
-            levels = tuple([self._move(p, held=n) for p, n in given.items()])
+            by = By("HOLD", now_ms, actor, texts[0], hold_id)
+            levels = tuple([self._move(p, by, held=n) for p, n in given.items()])
             held = tuple([HoldLine(sku, at, n, n, 0, 0, 0) for (at, sku), n in given.items()])
             deadline = now_ms + (ttl_ms or self._default_ttl_ms)
             hold = Hold(hold_id, "HELD", held, now_ms, deadline, None, *texts, actor)
@@ -39,7 +51,7 @@ class HoldVerbs(Books):
 
     def confirm(
         self, key: Hashable, hold_id: str, now_ms: int, lines: Iterable[Line] = (),
-        keep_rest: bool = False, rehold_if_expired: bool = False,
+        keep_rest: bool = False, rehold_if_expired: bool = False, actor: str = "",
     ) -> Result:  # fmt: skip
         """Sells what is held, or these units of it; the rest is released, or kept."""
         asked = sum_up(lines)
@@ -58,20 +70,24 @@ class HoldVerbs(Books):
             if short:
                 return Refusal("INSUFFICIENT_STOCK", short)
             rest = {p: n - sold.get(p, 0) for p, n in held.items() if not keep_rest}
-            return self._end(hold, now_ms, confirmed=sold, released=rest)
+            by = self._on(hold, now_ms, actor)
+            return self._end(hold, now_ms, by, confirmed=sold, released=rest)
 
         content = (asked, keep_rest, rehold_if_expired)
-        return self._on_hold("ConfirmHold", key, hold_id, content, now_ms, act)
+        return self._on_hold("ConfirmHold", key, hold_id, content, now_ms, act, actor)
 
     def release(
-        self, key: Hashable, hold_id: str, now_ms: int, lines: Iterable[Line] = ()
-    ) -> Result:
+        self, key: Hashable, hold_id: str, now_ms: int, lines: Iterable[Line] = (),
+        actor: str = "",
+    ) -> Result:  # fmt: skip
         """Gives back what is held, or these units of it; the rest stays held."""
         asked = sum_up(lines)
 
         def act(hold: Hold) -> Result:
             back = asked or units_of(hold)
-            return self._exceeds(back, units_of(hold)) or self._end(hold, now_ms, released=back)
+            by = self._on(hold, now_ms, actor)
+            exceeds = self._exceeds(back, units_of(hold))
+            return exceeds or self._end(hold, now_ms, by, released=back)
 
         return self._on_hold("ReleaseHold", key, hold_id, (asked,), now_ms, act)
 
@@ -94,9 +110,11 @@ class HoldVerbs(Books):
         return self.holds.get(hold_id) or Refusal("HOLD_NOT_FOUND")
 
     def sweep(self, now_ms: int) -> int:
-        """Expires every hold that is due; answers how many."""
-        due = [hold for hold in self.holds.values() if is_due(hold, now_ms)]
-        return len([self.expire(hold) for hold in due])
+        """Expires every hold that is due, a partition after the other; answers how many."""
+        homes: dict[int, list[Hold]] = {}
+        for hold in self.holds.values():
+            homes.setdefault(home_of(hold), []).append(hold)
+        return sum([self._expire_all(homes[home], now_ms) for home in sorted(homes)])
 
     def is_over(self, hold_id: str, now_ms: int) -> bool:
         """Whether a hold ended so long ago that it need not be kept."""
@@ -111,7 +129,7 @@ class HoldVerbs(Books):
             if answer.hold and answer.hold.hold_id == hold_id:
                 del self._answers[key]
 
-    def _rehold(self, hold_id: str, now_ms: int) -> Result:
+    def _rehold(self, hold_id: str, now_ms: int, actor: str) -> Result:
         """Takes the units of an expired hold again, by PlaceHold's rule, and sells them."""
         for place in units_of(self.holds[hold_id]):
             self.expire_level(place, now_ms)
@@ -119,14 +137,15 @@ class HoldVerbs(Books):
         taken = units_of(hold, "expired")
         if short := self._short(taken, now_ms):
             return Refusal("HOLD_EXPIRED", short, hold.expire_time_ms)
-        levels = tuple([self._move(place, on_hand=-n) for place, n in taken.items()])
+        by = self._on(hold, now_ms, actor)._replace(cause="REHOLD")
+        levels = tuple([self._move(place, by, on_hand=-n) for place, n in taken.items()])
         back = {place: -n for place, n in taken.items()}
         self.holds[hold_id] = part(hold, now_ms, confirmed=taken, expired=back)
         return Answer(levels, self.holds[hold_id], reheld=True)
 
     def _on_hold(
         self, method: str, key: Hashable, hold_id: str, content: tuple[object, ...], now_ms: int,
-        act: Callable[[Hold], Result],
+        act: Callable[[Hold], Result], actor: str = "",
     ) -> Result:  # fmt: skip
         """Acts on an open hold, once a key within the hold. Ending it again is no error."""
 
@@ -139,7 +158,7 @@ class HoldVerbs(Books):
             elif (end := self._ends.get(hold_id)) and _ends_alike(method, content, *end):
                 return end[2]._replace(replayed=True)
             elif hold.state == "EXPIRED" and method == "ConfirmHold" and content[2]:
-                result = self._rehold(hold_id, now_ms)
+                result = self._rehold(hold_id, now_ms, actor)
             else:
                 return _ended(hold)
             if isinstance(result, Answer) and result.hold and result.hold.state != "HELD":

@@ -26,10 +26,11 @@ class Model(HoldVerbs, StockVerbs):
         self, lines: Iterable[Line], now_ms: int
     ) -> dict[Place, tuple[Level | None, int | None, int]]:
         """Each level, its holds' earliest deadline, and what is short for a basket. What is
-        due on these levels expires first.
+        due on these levels expires first, a level after the other as they are named.
         """
+        lines = list(lines)
         asked = sum_up(lines)
-        for place in asked:
+        for place in dict.fromkeys([(line.location, line.sku) for line in lines]):
             self.expire_level(place, now_ms)
         verdict = {}
         for place, units in asked.items():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from typing import Any
 
+import redis
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
@@ -12,7 +14,8 @@ from inventory_server.domain.model import Line
 from inventory_server.stores.keys import partition_of
 from inventory_server.stores.records import parse_hold
 from tests.fold import assert_journal_folds_to_state, stored_holds, stored_levels
-from tests.proof.hold_story import HoldStory, has_holds
+from tests.proof.alerts import alert_of
+from tests.proof.hold_story import has_holds
 from tests.proof.telling import (
     JOURNALS,
     LOCATIONS,
@@ -24,12 +27,21 @@ from tests.proof.telling import (
     numbers,
     told,
 )
+from tests.proof.tremble_story import TrembleStory
 from tests.proof.words import units_of
 from tests.scripts.direct import PARTITIONS
 
 
-class Story(HoldStory):
-    """The service and the model are told the same, and compared after every step."""
+class Story(TrembleStory):
+    """The service and the model are told the same, and compared after every step.
+
+    `alerts` counts the alerts that were sent, by kind and cause.
+    """
+
+    def __init__(self, db: redis.Redis, alerts: Counter[tuple[str, str]] | None = None) -> None:
+        super().__init__(db)
+        self.alerts = Counter() if alerts is None else alerts
+        self.heard, self.last_ids = 0, dict.fromkeys(range(JOURNALS), "-")
 
     @rule(back=st.integers(1, 8))
     def call_again(self, back: int) -> None:
@@ -107,3 +119,17 @@ class Story(HoldStory):
     @invariant()
     def the_journal_says_the_same(self) -> None:
         assert_journal_folds_to_state(self.db, JOURNALS)
+
+    @invariant()
+    def the_alerts_are_those_of_the_rules(self) -> None:
+        """All that this step sent, those of a partition in their order."""
+        wanted, found = defaultdict(list), {}
+        for alert in self.model.alerts[self.heard :]:
+            wanted[partition_of(alert.location, PARTITIONS)].append(alert)
+            self.alerts[alert.kind, alert.by.cause] += 1
+        for n, last_id in self.last_ids.items():
+            if entries := self.db.xrange(f"inv:{{{n}}}:alerts", last_id):
+                found[n] = [alert_of(entry) for _, entry in entries]
+                self.last_ids[n] = f"({entries[-1][0]}"
+        self.heard = len(self.model.alerts)
+        assert found == wanted

@@ -18,10 +18,11 @@ from inventory_server.domain.errors import (
     LinesRefused,
     StockLevelNotFound,
 )
-from inventory_server.domain.model import Change, HoldChange, Line, Origin
+from inventory_server.domain.model import Change, HoldChange, ImportResult, Line, Origin, Policy
 from inventory_server.operations.availability import AvailabilityOperations
 from inventory_server.operations.expiry import Expiry, Sweeper
 from inventory_server.operations.holds import HoldOperations
+from inventory_server.operations.imports import ImportOperations
 from inventory_server.operations.stock import StockOperations
 from inventory_server.stores.hold_store import HoldStore
 from inventory_server.stores.keys import partition_of
@@ -36,27 +37,43 @@ LOCATIONS = ("online", "store:D", "store:LEH")
 JOURNALS = 4
 """None of their partitions has a higher number."""
 PLACES: list[Place] = [("online", "A"), ("online", "B"), ("store:D", "A"), ("store:LEH", "A")]
-"""Where most happens; transfers make the others."""
-ACTOR = "till-1"
+"""Where most happens; transfers and imports make the others."""
 DEFAULT_TTL_MS = 4_000
 MAX_LIFE_MS = 12_000
 RETENTION_MS = 30_000
 """Of ended holds. The keys of verbs on stock live by Redis's own clock, and outlive a story."""
 
 places = st.sampled_from(PLACES)
+everywhere = st.tuples(st.sampled_from(LOCATIONS), st.sampled_from(SKUS))
+defaults = st.tuples(st.sampled_from(LOCATIONS), st.just(""))
+"""The names of locations' default policies."""
 quantities = st.integers(1, 4)
-counts = st.integers(0, 6)
+counts = st.sampled_from([5, 0, 1, 2, 3, 4, 6, 7, 9])
 ttls = st.sampled_from([None, 1_000, 2_000, 8_000])
 references = st.sampled_from(["", "order-1"])
 few_booleans = st.sampled_from([False, False, False, True])
-keys = st.sampled_from([None, None, None, ("", "k1"), ("", "k1"), ("shop", "k1")])
+keys = st.sampled_from([None] * 9 + [("", "k1"), ("", "k1"), ("shop", "k1")])
 """(caller, key); None is a key that nobody used."""
-moments = st.sampled_from([None] * 10 + [-1, 0, 0, 1])
+moments = st.sampled_from([None] * 20 + [-1, 0, 0, 1])
 """When, in ms from the deadline that matters; None is at once."""
 lines_of = st.lists(
     st.builds(lambda place, n: Line(place[1], place[0], n), places, quantities),
     min_size=1, max_size=3,
 )  # fmt: skip
+
+
+def policy(
+    reorder: int | None, above: int | None, safety: int | None, backorder: int | None
+) -> Policy:
+    rearm = None if above is None else max(0, (reorder or 0) + above)
+    return Policy(reorder, rearm, safety, backorder)
+
+
+policies = st.builds(
+    policy, st.sampled_from([None, 0, 1, 2, 3, 5]), st.sampled_from([None, 0, 1, 2, 2, 3, -1]),
+    st.sampled_from([None, None, 0, 0, 1, 2, 5]), st.sampled_from([None, None, 0, 2, 5]),
+)  # fmt: skip
+"""Mostly with a rearm point above the reorder point: between the two a level may tremble."""
 numbers = st.integers(0, 4)
 """Which hold, the last one first."""
 parts = st.lists(
@@ -69,22 +86,39 @@ Key = tuple[str, str]
 
 
 class Way(NamedTuple):
-    """How a call is made: under which key, when, and whether it is sent again at once."""
+    """How a call is made: under which key, when, whether it is sent again at once, by whom."""
 
     key: Key | None = None
     when: int | None = None
     again: bool = False
+    actor: str = "till-1"
 
 
-ways = st.builds(Way, keys, moments, few_booleans)
+ways = st.builds(Way, keys, moments, few_booleans, st.sampled_from(["till-1", "web", ""]))
+
+Changed = Change | HoldChange | ImportResult
+
+
+class Asked(NamedTuple):
+    """What the model hears of a call: its key, who calls, and what the service answered."""
+
+    key: Key
+    actor: str
+    change: Any = None
+
+    @property
+    def first_versions(self) -> dict[Place, int]:
+        """The versions that the call gave, of which the model takes those of new levels."""
+        levels = self.change.levels if self.change else ()
+        return {(level.location, level.sku): level.version for level in levels}
 
 
 class Call(NamedTuple):
-    """A call, on the service and on the model: the model hears what the service answered."""
+    """A call, on the service and on the model."""
 
     verb: str
-    run: Callable[[Origin], Awaitable[Change | HoldChange]]
-    expect: Callable[[Any, Change | HoldChange | None], Result]
+    run: Callable[[Origin], Awaitable[Changed]]
+    expect: Callable[[Asked], Result]
 
 
 def told(error: InventoryError) -> Refusal:
@@ -103,16 +137,14 @@ def told(error: InventoryError) -> Refusal:
     return Refusal(error.reason)
 
 
-def answered(change: Change | HoldChange) -> Answer:
+def answered(change: Changed) -> Answer:
     """An answer in the words of the model."""
     if isinstance(change, Change):
         return Answer(change.levels, replayed=change.replayed)
+    if isinstance(change, ImportResult):
+        rows = [(row.row_number, row.reason) for row in change.refused_rows]
+        return Answer(replayed=change.replayed, refused_rows=tuple(rows))
     return Answer(change.levels, change.hold, change.shortages, change.reheld, change.replayed)
-
-
-def made(change: Change | HoldChange | None) -> dict[Place, int]:
-    """The versions that a call gave."""
-    return {(level.location, level.sku): level.version for level in change.levels} if change else {}
 
 
 class Telling(RuleBasedStateMachine):
@@ -138,8 +170,8 @@ class Telling(RuleBasedStateMachine):
         stock = StockStore(self.store, retention_ms=86_400_000)
         expiry = Expiry(holds, self.store.keys)
         self.on_holds = HoldOperations(holds, expiry, default_ttl_ms=DEFAULT_TTL_MS)
-        self.fresh = count()
         self.on_stock = StockOperations(stock, expiry)
+        self.on_imports = ImportOperations(stock, expiry)
         self.availability = AvailabilityOperations(stock, expiry)
         self.sweeper = Sweeper(holds, self.store.keys)
 
@@ -168,23 +200,23 @@ class Telling(RuleBasedStateMachine):
         self.go_near(way.when, hold_id)
         key = way.key or ("", f"new-{next(self.numbers)}")
         self.told.append((key, call))
-        origin = Origin(key[0], ACTOR, key[1], False, self.deadline())
-        change: Change | HoldChange | None = None
+        origin = Origin(key[0], way.actor, key[1], False, self.deadline())
+        change: Changed | None = None
         result: Result
         try:
             change = self.runner.run(call.run(origin))
             result = answered(change)
         except InventoryError as error:
             result = told(error)
-        expected = call.expect(key, change)
+        expected = call.expect(Asked(key, way.actor, change))
         assert result == expected, call.verb
         self.note(call.verb, result, change)
         return self.tell(Way(key), call) if way.again else result
 
-    def note(self, verb: str, result: Result, change: Change | HoldChange | None) -> None:
+    def note(self, verb: str, result: Result, change: Changed | None) -> None:
         if isinstance(result, Refusal) or change is None:
             return
-        if change.cursor:
+        if change.cursor and not isinstance(change, ImportResult):
             assert (change.cursor in self.cursors) == result.replayed, "a change has its own cursor"
             self.cursors.add(change.cursor)
         if verb in ("place", "sell") and not result.replayed:

@@ -424,8 +424,7 @@ class Replay(Model):
 
     def expire_level(self, place: Place, now_ms: int) -> int:
         """As the model's, by an index of the holds that are open."""
-        found = [self.holds[hold_id] for hold_id in self._open[place]]
-        return len([self.expire(hold) for hold in found if is_due(hold, now_ms)])
+        return self._expire_all([self.holds[hold_id] for hold_id in self._open[place]], now_ms)
 
     def _place_again(self, operation: Operation, request: Any) -> Result:
         lines = _lines(request.lines)
@@ -473,7 +472,7 @@ class Replay(Model):
         hold = self.holds.get(operation.hold_id)
         if hold is None or not is_due(hold, operation.at_ms):
             return Refusal("NOT_DUE")
-        return self.expire(hold)
+        return self.expire(hold, operation.at_ms)
 
     def _adjust_again(self, operation: Operation, request: Any) -> Result:
         lines = [Line(line.sku, line.location, line.delta) for line in request.lines]

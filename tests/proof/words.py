@@ -22,6 +22,8 @@ class Answer(NamedTuple):
     shortages: tuple[Shortage, ...] = ()
     reheld: bool = False
     replayed: bool = False
+    refused_rows: tuple[tuple[int, str], ...] = ()
+    """Of an import: the rows that stayed out, and why."""
 
 
 class Refusal(NamedTuple):
@@ -60,6 +62,11 @@ def part(hold: Hold, at_ms: int, **ways: Units) -> Hold:
         return hold
     ends = [way.upper() for way in ("confirmed", "expired") if units_of(hold, way)]
     return hold._replace(state=[*ends, "RELEASED"][0], resolve_time_ms=at_ms)
+
+
+def home_of(hold: Hold) -> int:
+    """The partition that a hold is at home in: its id begins with it."""
+    return int(hold.hold_id.partition("-")[0])
 
 
 def is_due(hold: Hold, now_ms: int) -> bool:
