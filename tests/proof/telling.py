@@ -26,6 +26,7 @@ from inventory_server.operations.imports import ImportOperations
 from inventory_server.operations.stock import StockOperations
 from inventory_server.stores.hold_store import HoldStore
 from inventory_server.stores.keys import partition_of
+from inventory_server.stores.redis_store import RedisStore
 from inventory_server.stores.stock_store import StockStore
 from tests.proof.model import Model
 from tests.proof.words import Answer, Place, Refusal, Result, available
@@ -164,8 +165,11 @@ class Telling(RuleBasedStateMachine):
         db.flushall()
         self.runner.run(self.open())
 
+    async def open_store(self) -> RedisStore:
+        return open_store(self.db, with_shebang=True)
+
     async def open(self) -> None:
-        self.store = open_store(self.db, with_shebang=True)
+        self.store = await self.open_store()
         holds = HoldStore(self.store, retention_ms=RETENTION_MS, max_hold_life_ms=MAX_LIFE_MS)
         stock = StockStore(self.store, retention_ms=86_400_000)
         expiry = Expiry(holds, self.store.keys)

@@ -18,14 +18,13 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, NamedTuple
 
-from inventory.v1 import hold_service_pb2 as hold_pb
-
-from inventory_server.domain.model import CountLine, Hold, HoldLine, Level, Line
+from inventory_server.domain.model import CountLine, Hold, Level, Line
 from inventory_server.stores.keys import partition_of
 from inventory_server.stores.operation_id import operation_id
 from inventory_server.stores.records import parse_hold, parse_level
 from tests.fold import assert_journal_folds_to_state
 from tests.proof.load import READS, Asking
+from tests.proof.messages import told_hold
 from tests.proof.model import Model
 from tests.proof.words import Answer, Place, Refusal, Result, is_due
 
@@ -507,22 +506,6 @@ def _units(lines: Iterable[Any]) -> dict[Place, int]:
 
 
 # What callers were told
-
-_STATES = {number: name.removeprefix("HOLD_STATE_") for name, number in hold_pb.HoldState.items()}
-
-
-def told_hold(hold: hold_pb.Hold) -> Hold:
-    """A hold as a caller was told."""
-    lines = [
-        HoldLine(x.sku, x.location, x.quantity, x.held, x.confirmed, x.released, x.expired)
-        for x in hold.lines
-    ]
-    return Hold(
-        hold.hold_id, _STATES[hold.state], tuple(lines), hold.create_time.ToMilliseconds(),
-        hold.expire_time.ToMilliseconds(),
-        hold.resolve_time.ToMilliseconds() if hold.HasField("resolve_time") else None,
-        hold.reference, hold.note, "" if hold.actor == "anonymous" else hold.actor,
-    )  # fmt: skip
 
 
 def agrees(told: Any, level: Level) -> bool:
