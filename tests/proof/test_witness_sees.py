@@ -18,8 +18,9 @@ from inventory_server.server import Server
 from inventory_server.settings import Settings
 from inventory_server.stores.operation_id import operation_id
 from tests.calls import line
+from tests.proof.journals import Movement, Store, read_store
 from tests.proof.load import COLD, READS, Asking, Load
-from tests.proof.witness import Movement, Store, read_store, witness
+from tests.proof.witness import witness
 
 Recorded = tuple[list[Asking], Store]
 
