@@ -40,29 +40,28 @@ class Alert(NamedTuple):
 
 def judged(level: Level) -> Level:
     """The level with the alert state that follows; so far it has that of before."""
-    units = available(level)
+    units, state = available(level), level.alert_state
     if units <= 0:
-        return level._replace(alert_state="OUT")
-    if units > level.rearm_point:
-        return level._replace(alert_state="OK")
-    if units <= level.reorder_point and level.alert_state == "OK":
-        return level._replace(alert_state="LOW")
+        state = "OUT"
+    elif units > level.rearm_point:
+        state = "OK"
+    elif units <= level.reorder_point and state == "OK":
+        state = "LOW"
     # Between the points it stays what it was: a level that trembles is silent.
-    return level
+    return level if state == level.alert_state else level._replace(alert_state=state)
 
 
 def crossing(before: Level | None, after: Level | None, by: By) -> Alert | None:
     """The alert that a movement sends, if any; None is a level that is not there, of which
     nothing is available, and which is not low.
     """
-    state, becomes = [level.alert_state if level else "OK" for level in (before, after)]
-    if state == becomes:
+    state, units = (before.alert_state, available(before)) if before else ("OK", 0)
+    becomes, units_after = (after.alert_state, available(after)) if after else ("OK", 0)
+    there = after or before
+    if state == becomes or there is None:
         return None
-    there = before or after
-    assert there is not None
-    units = [available(level) if level else 0 for level in (before, after)]
     kind = "RECOVERED" if becomes == "OK" else becomes
-    return Alert(kind, there.location, there.sku, *units, after, by)
+    return Alert(kind, there.location, there.sku, units, units_after, after, by)
 
 
 EVERY = frozenset({

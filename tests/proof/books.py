@@ -23,6 +23,11 @@ NO_POLICY = {"safety_stock": 0, "backorder_limit": 0, "reorder_point": 0, "rearm
 CAUSES = {"confirmed": "CONFIRM", "released": "RELEASE", "expired": "EXPIRE"}
 
 
+def policy_of(level: Level) -> dict[str, int]:
+    """The policy of a level by its names."""
+    return {name: getattr(level, name) for name in NO_POLICY}
+
+
 class Books:
     """Levels, holds and alerts, open to look at. `partition_of` is of a location; keys count in
     one.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from tests.proof.alerts import Alert, alert_of
 from tests.proof.words import Place
 
 PAGE = 10_000
@@ -29,10 +31,19 @@ class Movement(NamedTuple):
     record: str
 
 
+class Sent(NamedTuple):
+    """An alert as it stands in its stream: under the seq of its movement."""
+
+    seq: int
+    movement_id: str
+    alert: Alert
+
+
 class Store(NamedTuple):
-    """What the witness reads: the journals by partition, and who the store is."""
+    """What the witness reads: journals and alerts by partition, and who the store is."""
 
     journals: dict[int, list[Movement]]
+    alerts: dict[int, list[Sent]]
     store_id: str
     epoch: str
     secret: bytes
@@ -49,15 +60,25 @@ def movement_of(partition: int, entry_id: str, entry: dict[str, str]) -> Movemen
     )  # fmt: skip
 
 
+def sent(entry_id: str, entry: dict[str, str]) -> Sent:
+    """An alert and its place."""
+    return Sent(int(entry_id.partition("-")[0]), entry["id"], alert_of(entry))
+
+
+def entries(db: Any, stream: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """All entries of a stream."""
+    start = "-"
+    while page := db.xrange(stream, start, "+", PAGE):
+        yield from page
+        start = f"({page[-1][0]}"
+
+
 def read_store(db: Any) -> Store:
-    """All journals, from a client that decodes replies."""
+    """All journals and alerts, from a client that decodes replies."""
     journals: dict[int, list[Movement]] = {}
+    alerts: dict[int, list[Sent]] = {}
     for n in range(PARTITIONS):
-        journal: list[Movement] = []
-        while page := db.xrange(
-            f"inv:{{{n}}}:journal", f"({journal[-1].seq}-0" if journal else "-", "+", PAGE
-        ):
-            journal += [movement_of(n, entry_id, entry) for entry_id, entry in page]
-        journals[n] = journal
+        journals[n] = [movement_of(n, *entry) for entry in entries(db, f"inv:{{{n}}}:journal")]
+        alerts[n] = [sent(*entry) for entry in entries(db, f"inv:{{{n}}}:alerts")]
     store_id, epoch, secret = db.hmget("inv:{0}:meta", "store_id", "epoch", "secret")
-    return Store(journals, store_id, epoch, bytes.fromhex(secret))
+    return Store(journals, alerts, store_id, epoch, bytes.fromhex(secret))

@@ -7,6 +7,7 @@ from typing import Any
 from inventory.v1 import alert_service_pb2 as alert_pb
 from inventory.v1 import hold_service_pb2 as hold_pb
 from inventory.v1 import movement_pb2
+from inventory.v1 import stock_level_pb2 as level_pb
 
 from inventory_server.domain.model import Hold, HoldLine, Level
 from tests.proof.alerts import Alert, By
@@ -36,12 +37,21 @@ def told_actor(actor: str) -> str:
 
 def told_level(told: Any, alert_state: str = "") -> Level:
     """A level as a caller was told. Its alert state is not among that."""
-    level = Level(
+    return Level(
         told.sku, told.location, told.on_hand, told.held, told.version, told.safety_stock,
         told.backorder_limit, told.reorder_point, told.rearm_point, alert_state,
     )  # fmt: skip
-    assert told.available == available(level), told
-    return level
+
+
+def is_well_told(told: Any) -> bool:
+    """Whether what is computed from a level is told as it follows."""
+    units = available(told)
+    status = "OUT" if units <= 0 else "LOW" if units <= told.reorder_point else "OK"
+    sellable = max(0, units + told.backorder_limit)
+    told_status = level_pb.StockStatus.Name(told.status)
+    return (told.available, told.sellable, told_status) == (
+        units, sellable, f"STOCK_STATUS_{status}",
+    )  # fmt: skip
 
 
 def told_alert(alert: alert_pb.Alert) -> Alert:

@@ -54,6 +54,8 @@ class Findings:
     violations: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
+    alerts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By kind and cause."""
     clock_jumps: bool = False
 
     def add(self, what: str, *about: object) -> None:

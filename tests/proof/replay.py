@@ -8,14 +8,16 @@ from collections.abc import Callable, Hashable, Iterable
 from math import inf
 from typing import Any
 
-from inventory_server.domain.model import CountLine, Level, Line
+from inventory_server.domain.model import CountLine, Level, Line, Policy, PolicyLine
 from inventory_server.stores.keys import partition_of
 from inventory_server.stores.records import parse_hold, parse_level
-from tests.proof.journals import PARTITIONS
+from tests.proof.alerts import Alert
+from tests.proof.books import policy_of
+from tests.proof.journals import PARTITIONS, Sent
 from tests.proof.load import Asking
 from tests.proof.model import Model
 from tests.proof.operations import Findings, Operation
-from tests.proof.words import Answer, Place, Refusal, Result, is_due
+from tests.proof.words import Answer, Place, Refusal, Result, available, is_due
 
 
 class History:
@@ -76,6 +78,7 @@ KINDS = {
     "SetStock": {"SET"},
     "RecordSale": {"SALE"},
     "TransferStock": {"TRANSFER_OUT", "TRANSFER_IN"},
+    "SetStockPolicy": {"POLICY"},
     "": {"EXPIRE"},
 }
 
@@ -89,13 +92,15 @@ class Replay(Model):
         self.history = History()
         self.ended_by: dict[str, Operation] = {}
         self.gave_nothing: list[tuple[Place, Operation]] = []
+        self.due_alerts: dict[tuple[int, int], Sent] = {}
+        """The alerts that had to come, by the partition and seq of their movements."""
         self._open: dict[Place, dict[str, None]] = defaultdict(dict)
         self._acts: dict[str, Callable[[Operation, Any], Result]] = {
             "PlaceHold": self._place_again, "ConfirmHold": self._confirm_again,
             "ReleaseHold": self._release_again, "ExtendHold": self._extend_again,
             "AdjustStock": self._adjust_again, "SetStock": self._set_again,
             "RecordSale": self._sell_again, "TransferStock": self._transfer_again,
-            "": self._expire_again,
+            "SetStockPolicy": self._set_policies_again, "": self._expire_again,
         }  # fmt: skip
 
     def follow(self, operation: Operation) -> None:
@@ -103,7 +108,9 @@ class Replay(Model):
         self._read(operation)
         if not {movement.kind for movement in operation.movements} <= KINDS[operation.verb]:
             self.seen.add("not a movement of this verb:", operation)
+        told = len(self.alerts)
         result = self._acts[operation.verb](operation, operation.request)
+        self._expect_alerts(operation, self.alerts[told:])
         if isinstance(result, Refusal):
             self.seen.add("against the rules:", result, operation)
         elif result.replayed:
@@ -121,6 +128,9 @@ class Replay(Model):
             if movement.level:
                 level = parse_level(place[1], place[0], movement.level)
                 before = operation.levels.get(place) or self.levels.get(place)
+                if not place[1]:
+                    # A location's default has no counts, and no version.
+                    before = level._replace(version=level.version - 1)
                 if before is None:
                     before = Level(place[1], place[0], 0, 0, movement.seq - 1)
                 if (level.on_hand, level.held, level.version) != (
@@ -138,10 +148,13 @@ class Replay(Model):
     def _take_over(self, operation: Operation) -> None:
         """Goes on from what the journal says, so that one fault is not many."""
         for place, level in operation.levels.items():
+            # Nobody is told of the alert state.
+            self.history.add(place, level._replace(alert_state=""), operation)
+            if not place[1]:
+                self.defaults[place[0]] = policy_of(level)
+                continue
             self.levels[place] = level
-            self.history.add(place, level, operation)
-            units = level.on_hand - level.held - level.safety_stock
-            self.history.add(("available", *place), units, operation)
+            self.history.add(("available", *place), available(level), operation)
         hold = operation.hold
         if hold is None:
             return
@@ -155,6 +168,17 @@ class Replay(Model):
                 holders[hold.hold_id] = None
             else:
                 holders.pop(hold.hold_id, None)
+
+    def _expect_alerts(self, operation: Operation, alerts: Iterable[Alert]) -> None:
+        """Each stands under the movement that caused it."""
+        caused = {(m.place, m.kind): m for m in operation.movements}
+        for alert in alerts:
+            movement = caused.get(((alert.location, alert.sku), alert.by.cause))
+            if movement is None:
+                self.seen.add("a movement is missing:", alert, operation)
+                continue
+            due = Sent(movement.seq, f"{movement.op}.{movement.number}", alert)
+            self.due_alerts[movement.partition, movement.seq] = due
 
     def expire_level(self, place: Place, now_ms: int) -> int:
         """As the model's, by an index of the holds that are open."""
@@ -180,9 +204,8 @@ class Replay(Model):
     def check_misses(self) -> None:
         """What gave nothing to a part of a hold had nothing, at some moment while it was asked."""
         for (location, sku), operation in self.gave_nothing:
-            thing = ("available", location, sku)
             since, until = operation.first_sent, operation.first_answered
-            if not self.history.was_any(thing, lambda units: units <= 0, since, until):
+            if not self.history.was_any((location, sku), has_nothing, since, until):
                 self.seen.add("gave nothing, and had something:", location, sku, operation)
 
     def _confirm_again(self, operation: Operation, request: Any) -> Result:
@@ -210,25 +233,44 @@ class Replay(Model):
 
     def _adjust_again(self, operation: Operation, request: Any) -> Result:
         lines = [Line(line.sku, line.location, line.delta) for line in request.lines]
-        return self.adjust(operation.op, lines, operation.at_ms)
+        return self.adjust(operation.op, lines, operation.at_ms, request.reference)
 
     def _set_again(self, operation: Operation, request: Any) -> Result:
         lines = [CountLine(x.sku, x.location, x.on_hand, None) for x in request.lines]
         return self.set(
-            operation.op, lines, operation.at_ms, force=request.force,
+            operation.op, lines, operation.at_ms, request.reference, force=request.force,
             first_versions={place: level.version for place, level in operation.levels.items()},
         )  # fmt: skip
 
     def _sell_again(self, operation: Operation, request: Any) -> Result:
-        return self.sell(operation.op, lines_of(request.lines), operation.at_ms)
+        lines = lines_of(request.lines)
+        return self.sell(operation.op, lines, operation.at_ms, request.reference)
 
     def _transfer_again(self, operation: Operation, request: Any) -> Result:
         source, target = request.from_location, request.to_location
         deltas = [Line(line.sku, source, -line.quantity) for line in request.lines]
         deltas += [Line(line.sku, target, line.quantity) for line in request.lines]
-        return self.transfer(operation.op, deltas, operation.at_ms)
+        return self.transfer(operation.op, deltas, operation.at_ms, request.reference)
+
+    def _set_policies_again(self, operation: Operation, request: Any) -> Result:
+        return self.set_policies(operation.op, policies_of(request.lines), operation.at_ms)
 
 
 def lines_of(lines: Iterable[Any]) -> list[Line]:
     """Lines of a request or an answer."""
     return [Line(line.sku, line.location, line.quantity) for line in lines]
+
+
+def policies_of(lines: Iterable[Any]) -> list[PolicyLine]:
+    """The policies that a request asks for; what is not set stays."""
+    return [
+        PolicyLine(line.sku, line.location, Policy(*[
+            getattr(line, name) if line.HasField(name) else None for name in Policy._fields
+        ]))
+        for line in lines
+    ]  # fmt: skip
+
+
+def has_nothing(level: Level) -> bool:
+    """Whether a hold can take none of it."""
+    return available(level) + level.backorder_limit <= 0

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Sequence
 
 from inventory_server.domain.model import CountLine, ImportRow, Level, Line, Policy, PolicyLine
 from tests.proof.alerts import By
-from tests.proof.books import NO_POLICY, Books
+from tests.proof.books import NO_POLICY, Books, policy_of
 from tests.proof.words import Answer, Place, Refusal, Result, Units, sum_up
 
 
@@ -124,7 +124,7 @@ class StockVerbs(Books):
             level = self.levels.get(place)
             if level is None:
                 return self.defaults.get(place[0], NO_POLICY)
-            return {name: getattr(level, name) for name in NO_POLICY}
+            return policy_of(level)
 
         def act() -> Result:
             new = {place: merged(policy_now(place), asked) for place, asked in named.items()}
@@ -151,17 +151,16 @@ class StockVerbs(Books):
         """
         counts, policies = counts_of(rows, mode)
 
-        def policy_of(place: Place) -> dict[str, int]:
+        def policy_at(place: Place) -> dict[str, int]:
             level = self.levels.get(place) or self._blank(place, 0)
-            old = {name: getattr(level, name) for name in NO_POLICY}
-            return merged(old, policies.get(place, Policy()))
+            return merged(policy_of(level), policies.get(place, Policy()))
 
         def below(place: Place) -> tuple[int, ...] | None:
             held = self.levels[place].held if mode == "SET" and place in self.levels else 0
             return (held,) if counts[place] < held else None
 
         def act() -> Result:
-            bad = {p: "REARM_BELOW_REORDER" for p in counts if is_rearm_low(policy_of(p))}
+            bad = {p: "REARM_BELOW_REORDER" for p in counts if is_rearm_low(policy_at(p))}
             short = self._settled([place for place in counts if place not in bad], below, now_ms)
             bad |= {(location, sku): "BELOW_HELD" for location, sku, _ in short}
             by, firsts, levels = By("IMPORT", now_ms, actor, reference), first_versions or {}, []
@@ -169,7 +168,7 @@ class StockVerbs(Books):
                 there = self.levels[place].on_hand if place in self.levels else 0
                 delta = counts[place] if mode == "ADD" else counts[place] - there
                 levels.append(self._move(
-                    place, by, delta, first_version=firsts.get(place, 0), **policy_of(place)
+                    place, by, delta, first_version=firsts.get(place, 0), **policy_at(place)
                 ))  # fmt: skip
             places = [(row.row_number, (row.location, row.sku)) for row in rows]
             refused = [(number, bad[place]) for number, place in places if place in bad]

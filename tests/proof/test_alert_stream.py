@@ -22,7 +22,7 @@ from inventory_server.settings import Settings
 from inventory_server.stores.cursor import parse_cursor
 from inventory_server.stores.redis_store import RedisStore
 from tests.proof.alerts import Alert
-from tests.proof.messages import told_alert, told_level
+from tests.proof.messages import is_well_told, told_alert, told_level
 from tests.proof.story import Story
 from tests.scripts.direct import NOW, PARTITIONS
 
@@ -156,6 +156,8 @@ class WatchedStory(Story):
             ids = [alert.movement_id for alert in subscriber.received]
             assert len(set(ids)) == len(ids), "an alert came twice"
             taken = [alert for alert in self.model.alerts if subscriber.wanted.takes(alert)]
+            levels = [x.level for x in subscriber.received if x.HasField("level")]
+            assert all(map(is_well_told, levels))
             received = [told_alert(alert) for alert in subscriber.received]
             assert by_location(received) == by_location(taken), subscriber.wanted
         low = [x for _, x in sorted(self.model.levels.items()) if x.alert_state != "OK"]

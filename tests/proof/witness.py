@@ -16,11 +16,13 @@ from typing import Any
 
 from inventory_server.domain.model import Level
 from tests.fold import assert_journal_folds_to_state
+from tests.proof.books import policy_of
 from tests.proof.journals import Store, read_store
 from tests.proof.load import READS, Asking
-from tests.proof.messages import told_hold
+from tests.proof.messages import is_well_told, told_hold, told_level
 from tests.proof.operations import Findings, Ids, Operation, attribute, group, in_order, merge
-from tests.proof.replay import History, Replay, lines_of
+from tests.proof.replay import History, Replay, lines_of, policies_of
+from tests.proof.stock_verbs import is_rearm_low, merged
 from tests.proof.words import sum_up
 
 
@@ -40,6 +42,7 @@ def witness(askings: Sequence[Asking], store: Store, *, clock_jumps: bool = Fals
     for asking in changes:
         if asking.answer is not None:
             answers.check(asking)
+    check_alerts(store, replay, seen)
     _check_real_time(operations.values(), seen)
     replay.check_misses()
     for asking in askings:
@@ -76,10 +79,26 @@ def assert_told_as_it_happened(askings: Sequence[Asking], db: Any, **more: int) 
 
 def agrees(told: Any, level: Level) -> bool:
     """Whether a caller was told this level."""
-    units = level.on_hand - level.held - level.safety_stock
-    return (told.location, told.sku, told.on_hand, told.held, told.version, told.available) == (
-        level.location, level.sku, level.on_hand, level.held, level.version, units,
-    )  # fmt: skip
+    return is_well_told(told) and told_level(told, level.alert_state) == level
+
+
+def check_alerts(store: Store, replay: Replay, seen: Findings) -> None:
+    """The streams have all alerts that the rules ask for, each once and in order, and no other."""
+    due = dict(replay.due_alerts)
+    for n, stream in store.alerts.items():
+        last = 0
+        for sent in stream:
+            if sent.seq <= last:
+                seen.add("an alert is there twice, or out of order:", n, sent)
+                continue
+            last, wanted = sent.seq, due.pop((n, sent.seq), None)
+            if wanted is None:
+                seen.add("an alert that nothing caused:", n, sent)
+            elif sent != wanted:
+                seen.add("another alert had to come of it:", wanted, sent)
+            seen.alerts[sent.alert.kind, sent.alert.by.cause] += 1
+    for missing in due.items():
+        seen.add("an alert is missing:", *missing)
 
 
 class _Answers:
@@ -114,10 +133,14 @@ class _Answers:
             self._check_content(asking, operation)
 
     def _check_content(self, asking: Asking, operation: Operation) -> None:
-        told = () if asking.verb == "ExtendHold" else asking.answer.levels
-        levels = list(operation.levels.values())
+        told = [] if asking.verb == "ExtendHold" else list(asking.answer.levels)
+        levels = [level for level in operation.levels.values() if level.sku]
         if len(told) != len(levels) or not all(map(agrees, told, levels)):
             self._seen.add("told other levels than the journal has:", operation, asking)
+        if asking.verb == "SetStockPolicy":
+            defaults = [policy_of(level) for level in operation.levels.values() if not level.sku]
+            if [policy_of(default) for default in asking.answer.defaults] != defaults:
+                self._seen.add("told other defaults than the journal has:", operation, asking)
         if operation.hold is not None and told_hold(asking.answer.hold) != operation.hold:
             self._seen.add("told another hold than the journal has:", operation, asking)
         if asking.verb == "PlaceHold":
@@ -173,11 +196,8 @@ def _check_read(asking: Asking, history: History, seen: Findings) -> None:
             seen.add("read a hold that was not so then:", asking)
         return
     for told in asking.answer.stock.levels:
-        units = told.on_hand - told.held
-        level = Level(told.sku, told.location, told.on_hand, told.held, told.version)
-        # The callers here know no policies, so that the alert state is OK or OUT.
-        level = level._replace(alert_state="OK" if units > 0 else "OUT")
-        if not history.was((told.location, told.sku), level, asking):
+        is_true = history.was((told.location, told.sku), told_level(told), asking)
+        if not is_true or not is_well_told(told):
             seen.add("read a level that was not so then:", told, asking)
 
 
@@ -202,6 +222,8 @@ def _check_refusal(
             seen.add("so much was not available then:", asking)
         if int(facts["requested"]) <= int(facts["sellable"]):
             seen.add("refused for want of what was there:", asking)
+    elif reason == "REARM_BELOW_REORDER":
+        _check_rearm_refusal(asking, replay.history, seen)
     elif reason in _ENDS or reason == "HOLD_EXPIRED":
         hold = replay.holds.get(asking.request.hold_id)
         ended_by = replay.ended_by.get(asking.request.hold_id)
@@ -213,6 +235,20 @@ def _check_refusal(
             seen.add("the hold had not ended then:", asking)
         elif hold.state not in (_ENDS.get(reason, hold.state), "HELD"):
             seen.add("the hold ended otherwise:", hold, asking)
+
+
+def _check_rearm_refusal(asking: Asking, history: History, seen: Findings) -> None:
+    """The level, or default, had a policy of which these points would come."""
+    facts = asking.facts
+    place = (facts["location"], facts["sku"])
+    points = (int(facts["reorder_point"]), int(facts["rearm_point"]))
+    wanted = {(x.location, x.sku): x.policy for x in policies_of(asking.request.lines)}[place]
+
+    def comes_to_it(level: Level) -> bool:
+        return is_rearm_low(merged(policy_of(level), wanted)) == points
+
+    if not history.was_any(place, comes_to_it, asking.sent_at, asking.answered_at):
+        seen.add("refused for points that would not have come:", asking)
 
 
 def _count(
@@ -231,4 +267,5 @@ def _count(
     counts["changes in the journals"] = len(operations)
     counts["expiries"] = sum(not operation.verb for operation in operations.values())
     counts["movements"] = sum(map(len, store.journals.values()))
+    counts["alerts"] = sum(map(len, store.alerts.values()))
     seen.refusals.update(a.refusal for a in changes if a.refusal and not a.is_unknown)
