@@ -48,11 +48,12 @@ def test_every_cause_sends_every_alert_that_it_can(db: redis.Redis) -> None:
         *[[(verb, units)] for verb in TAKING for units in (-2, -4)],
         *[[("adjust", -4), (verb, 4)] for verb in ("transfer", "import", "count", "adjust")],
         *[[("policy", -4), ("policy", 4)], [("hold", -4), ("hold", 1)]],
-        *[[("hold", -2), ("hold", 2)], [("hold", -4), ("hold", 2)]],
-        *[[("transfer", 1)], [("transfer", 2)]],
+        *[[("hold", -2), ("hold", 2)], [("hold", -4), ("hold", 2)], [("hold", -2), ("hold", -2)]],
+        *[[("transfer", 1)], [("transfer", 2)], [("adjust", -2), ("adjust", 1), ("adjust", 1)]],
     ):
         story = Story(db, alerts)
         story.tremble(("online", "A"), reorder=2, above=1, reference="order-1", moves=moves)
+        story.sweep(nth=0, ms="all")
         story.the_alerts_are_those_of_the_rules()
         story.the_store_holds_what_the_model_says()
         story.the_journal_says_the_same()
