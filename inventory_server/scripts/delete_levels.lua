@@ -37,8 +37,8 @@ for i, line in ipairs(scope.lines) do
   end
   local state = level.alert_state
   change_level(level, 0, 0)
-  -- What is not there any more is low no longer.
-  level.state_before, level.alert_state = state, 'OK'
+  -- What is not there any more is low no longer, and keeps nothing back.
+  level.state_before, level.alert_state, level.safety_stock = state, 'OK', 0
   packed[i], level.packed = level.packed, ''
 end
 if #used > 0 then return refuse('level_in_use', scope.lines, used, facts, now) end

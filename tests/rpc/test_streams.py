@@ -158,6 +158,16 @@ async def test_a_level_that_is_made_empty_is_out_and_recovers_when_it_is_deleted
         assert not message.alert.HasField("level")
 
 
+async def test_nothing_is_available_of_a_level_that_is_not_there(stock, alerts) -> None:
+    default = stock_pb.SetStockPolicyLine(location="online", safety_stock=3)
+    await stock.SetStockPolicy(stock_pb.SetStockPolicyRequest(lines=[default]))
+    async with watching(alerts.WatchLowStock, low()) as watch:
+        await set_stock(stock, 0)
+        gone = [stock_pb.DeleteStockLevelsLine(sku="SKU1", location="online")]
+        await stock.DeleteStockLevels(stock_pb.DeleteStockLevelsRequest(lines=gone))
+        assert told(await watch.take(2)) == [("OUT", "SKU1", 0, -3), ("RECOVERED", "SKU1", -3, 0)]
+
+
 async def test_filters_let_through_what_is_asked_for(stock, alerts) -> None:
     queries = [
         low(locations=["store:DELHI"]),
