@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +18,8 @@ from inventory_server.operations.streams import StreamHub
 from inventory_server.server import Server
 from inventory_server.settings import Settings
 from inventory_server.stores.cursor import cursor_at, parse_cursor
-from tests.calls import COUNT, Refusal, key, line, place, refused, set_stock
+from tests.calls import COUNT, key, line, place, refused, set_stock
+from tests.watch import Watch, watching
 
 NOW = 1_800_000_000_000
 
@@ -33,50 +32,6 @@ def settings(settings: Settings) -> Settings:
 @pytest.fixture
 def alerts(channel: grpc.aio.Channel) -> AlertServiceStub:
     return AlertServiceStub(channel)
-
-
-class Watch:
-    """A stream: what has come of it."""
-
-    def __init__(self, call: Any) -> None:
-        self.call = call
-        self.cursor = ""
-        self.messages: list[Any] = []
-
-    async def next(self, *, heartbeats: bool = False) -> Any:
-        """The next message, but for heartbeats."""
-        while True:
-            message = await self.call.read()
-            assert message is not grpc.aio.EOF, await self.call.code()
-            self.cursor = message.cursor or self.cursor
-            if heartbeats or message.WhichOneof("event") != "heartbeat":
-                self.messages.append(message)
-                return message
-
-    async def take(self, count: int) -> list[Any]:
-        return [await self.next() for _ in range(count)]
-
-    async def until_end(self) -> Refusal:
-        """Reads on until the server ends the stream."""
-        try:
-            while True:
-                message = await self.call.read()
-                assert message is not grpc.aio.EOF
-                self.cursor = message.cursor or self.cursor
-                self.messages.append(message)
-        except grpc.aio.AioRpcError as error:
-            return Refusal(error)
-
-
-@asynccontextmanager
-async def watching(run: Any, request: Any) -> AsyncIterator[Watch]:
-    """A stream that has begun: its first message has come."""
-    call = run(request)
-    watch = Watch(call)
-    if not request.snapshot and not request.cursor:
-        await watch.next(heartbeats=True)
-    yield watch
-    call.cancel()
 
 
 def low(**query: Any) -> pb.WatchLowStockRequest:
