@@ -158,6 +158,9 @@ class StreamHub:
                 async with asyncio.timeout(self._heartbeat_s):
                     await subscriber.woken.wait()
             except TimeoutError:
+                if subscriber.woken.is_set():
+                    # Something came in this very moment: it goes first, the cursor is past it.
+                    continue
                 # All that the reader has seen has been put into the queue, and that is empty.
                 cursor = self._cursor
                 yield Message(cursor)
