@@ -233,6 +233,9 @@ class StreamHub:
 def _is_new(message: Message, sent: Versions) -> bool:
     """Whether the snapshot did not have this already."""
     event = message.event
-    if event is None or event.level is None or not sent:
+    version = sent.get((event.location, event.sku)) if event is not None else None
+    if event is None or version is None:
         return True
-    return event.level.version > sent.get((event.location, event.sku), 0)
+    # Versions begin at the seq of a level's first movement: a level that was deleted under
+    # this seq, and made again, has a higher one.
+    return (event.seq if event.level is None else event.level.version) > version

@@ -10,8 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from inventory.v1 import alert_service_pb2 as alert_pb
+from inventory.v1 import movement_pb2
 from inventory.v1 import stock_service_pb2 as stock_pb
+from inventory.v1.alert_service_pb2_grpc import AlertServiceStub
 
+from inventory_server.operations.stock import StockOperations
 from inventory_server.operations.streams import StreamHub
 from inventory_server.settings import Settings
 from inventory_server.stores.cursor import parse_cursor
@@ -89,3 +93,60 @@ async def test_a_heartbeat_does_not_overtake_what_is_read_in_its_moment(
             message = await watch.next(heartbeats=True)
     assert seq(before) == 0, "who resumes from that heartbeat has missed nothing"
     assert seq(message.cursor) == 1
+
+
+# Between a snapshot's cursor and its levels
+
+
+async def change_at_snapshot(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
+    """Something happens after a snapshot has taken its cursor, and before it reads."""
+    list_low = StockOperations.list_low
+
+    async def changed(*arguments: Any, **more: Any) -> Any:
+        monkeypatch.setattr(StockOperations, "list_low", list_low)
+        await change()
+        return await list_low(*arguments, **more)
+
+    monkeypatch.setattr(StockOperations, "list_low", changed)
+
+
+@pytest.mark.parametrize("stream", ["journal", "alerts"])
+async def test_a_level_deleted_and_made_again_in_a_snapshot_is_there_after_it(
+    stock, channel, monkeypatch, stream
+) -> None:
+    async def make_again() -> None:
+        gone = [stock_pb.DeleteStockLevelsLine(sku="A", location="online")]
+        await stock.DeleteStockLevels(stock_pb.DeleteStockLevelsRequest(lines=gone))
+        await set_stock(stock, 0, "A")
+
+    await set_stock(stock, 0, "A")
+    await set_stock(stock, 0, "B")
+    await change_at_snapshot(monkeypatch, make_again)
+    run, request, field = (
+        (stock.WatchStock, moves(snapshot=True), "movement") if stream == "journal" else
+        (AlertServiceStub(channel).WatchLowStock,
+         alert_pb.WatchLowStockRequest(snapshot=True), "alert")
+    )  # fmt: skip
+    async with watching(run, request) as watch:
+        *snapshot, end = await watch.take(3)
+        assert [m.snapshot_level.sku for m in snapshot] == ["A", "B"]
+        assert end.HasField("snapshot_end")
+        await set_stock(stock, 1, "B")
+        (message,) = await watch.take(1)
+        event = getattr(message, field)
+        assert (event.sku, event.level.on_hand) == ("B", 1), "what the snapshot had is left out"
+        gone = [stock_pb.DeleteStockLevelsLine(sku="A", location="online")]
+        await stock.DeleteStockLevels(stock_pb.DeleteStockLevelsRequest(lines=gone))
+        event = getattr((await watch.take(1))[0], field)
+        assert (event.sku, event.HasField("level")) == ("A", False), "and what is new is not"
+
+
+async def test_a_locations_default_policy_is_told_after_a_snapshot_too(stock) -> None:
+    await set_stock(stock, 5)
+    async with watching(stock.WatchStock, moves(snapshot=True)) as watch:
+        await watch.take(2)
+        line = stock_pb.SetStockPolicyLine(location="online", reorder_point=3)
+        await stock.SetStockPolicy(stock_pb.SetStockPolicyRequest(lines=[line]))
+        (message,) = await watch.take(1)
+        assert message.movement.kind == movement_pb2.MOVEMENT_KIND_POLICY
+        assert (message.movement.location, message.movement.sku) == ("online", "")
