@@ -74,7 +74,8 @@ class StreamHub:
         self._cursor = ""
         self._checked_at = 0.0
         self._moved = asyncio.Event()
-        self._draining = False
+        self.is_draining = False
+        """Whether streams end now."""
 
     async def watch(
         self, wanted: Wanted, seqs: Sequence[int] | None, sent: Versions
@@ -105,7 +106,7 @@ class StreamHub:
 
     async def stop(self) -> None:
         """Ends every stream after a last heartbeat."""
-        self._draining = True
+        self.is_draining = True
         for subscriber in self._subscribers:
             subscriber.end = Draining()
             subscriber.woken.set()
@@ -117,7 +118,8 @@ class StreamHub:
         """Reads to where the reader is, and joins it there."""
         while True:
             self._start()
-            if self._draining:
+            if self.is_draining:
+                yield Message(self._store.cursor(place))
                 raise Draining
             if not self._seqs or any(map(int.__gt__, place, self._seqs)):
                 # The reader has just begun, or is about to come to where the cursor is.
@@ -132,7 +134,7 @@ class StreamHub:
                 return
             for number in behind:
                 last = self._seqs[number]
-                while place[number] < last:
+                while place[number] < last and not self.is_draining:
                     events = await self._store.between(number, place[number], last, self.A_READ)
                     for event in events:
                         place[number] = event.seq
@@ -166,14 +168,14 @@ class StreamHub:
                 yield Message(cursor)
 
     def _start(self) -> None:
-        if (self._reader is None or self._reader.done()) and not self._draining:
+        if (self._reader is None or self._reader.done()) and not self.is_draining:
             self._seqs = []
             self._reader = asyncio.get_running_loop().create_task(self._read(), name="stream")
 
     async def _read(self) -> None:
         """Reads while somebody watches."""
         failed = False
-        while self._watchers and not self._draining:
+        while self._watchers and not self.is_draining:
             try:
                 is_done = await self._read_once()
             except StoreUnavailable as error:

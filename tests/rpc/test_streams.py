@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +15,14 @@ from inventory.v1 import hold_service_pb2 as hold_pb
 from inventory.v1 import movement_pb2
 from inventory.v1 import stock_service_pb2 as stock_pb
 from inventory.v1.alert_service_pb2_grpc import AlertServiceStub
+from inventory.v1.stock_service_pb2_grpc import StockServiceStub
 
+from inventory_server.operations.stock import StockOperations
 from inventory_server.operations.streams import StreamHub
 from inventory_server.server import Server
 from inventory_server.settings import Settings
 from inventory_server.stores.cursor import cursor_at, parse_cursor
+from inventory_server.stores.stream_store import StreamStore
 from tests.calls import COUNT, key, line, place, refused, set_stock
 from tests.watch import Watch, watching
 
@@ -32,6 +37,18 @@ def settings(settings: Settings) -> Settings:
 @pytest.fixture
 def alerts(channel: grpc.aio.Channel) -> AlertServiceStub:
     return AlertServiceStub(channel)
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[tuple[Server, grpc.aio.Channel]]:
+    """A server on the test store, and a channel to it."""
+    server = Server(settings)
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            yield server, channel
+    finally:
+        await server.stop()
 
 
 def low(**query: Any) -> pb.WatchLowStockRequest:
@@ -361,17 +378,66 @@ async def test_one_that_does_not_read_is_told_its_last_cursor_and_loses_nothing(
 
 
 async def test_a_stopping_server_ends_streams_after_a_last_heartbeat(settings, db) -> None:
-    server = Server(settings)
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-        alerts = AlertServiceStub(channel)
-        async with watching(alerts.WatchLowStock, low()) as watch:
-            stopping = asyncio.create_task(server.stop())
+    settings = replace(settings, heartbeat_s=60)
+    async with serving(settings) as (stopping, first), serving(settings) as (_, second):
+        stock, other = StockServiceStub(first), StockServiceStub(second)
+        quiet = stock_pb.WatchStockRequest(locations=["store:DELHI"])
+        async with watching(stock.WatchStock, quiet) as watch:
+            begun_at = watch.cursor
+            await set_stock(other, 1, location="store:DELHI")
+            await watch.take(1)
+            for n in range(5):
+                await set_stock(other, n)
+            stop = asyncio.create_task(stopping.stop())
+            await set_stock(other, 2, location="store:DELHI")
             refusal = await watch.until_end()
-            await stopping
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
-    assert watch.messages[-1].WhichOneof("event") == "heartbeat"
-    assert watch.messages[-1].cursor
+            await stop
+        assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+        assert watch.messages[-1].HasField("heartbeat")
+        assert watch.messages[-1].cursor not in ("", begun_at)
+        told = [m.movement.level.on_hand for m in watch.messages if m.HasField("movement")]
+        quiet.cursor = watch.cursor
+        async with watching(other.WatchStock, quiet) as again:
+            await set_stock(other, 3, location="store:DELHI")
+            while told[-1] != 3:
+                told.append((await again.next()).movement.level.on_hand)
+        assert told == [1, 2, 3]
+
+
+@pytest.mark.parametrize("moment", ["snapshot", "catching up", "beginning"])
+async def test_a_stopping_server_ends_streams_that_are_not_at_the_tail_yet(
+    settings, db, monkeypatch, moment
+) -> None:
+    monkeypatch.setattr(StreamHub, "A_READ", 2)
+    async with serving(settings) as (server, channel):
+        stock = StockServiceStub(channel)
+        answer = await set_stock(stock, 0)
+        for n in range(1, 10):
+            await set_stock(stock, n, f"S{n}")
+        stops: list[asyncio.Task[None]] = []
+        name = {"snapshot": "list_low", "catching up": "between", "beginning": "after"}[moment]
+        owner: Any = StockOperations if name == "list_low" else StreamStore
+        method = getattr(owner, name)
+
+        async def stop_first(*arguments: Any, **more: Any) -> Any:
+            if not stops:
+                stops.append(asyncio.create_task(server.stop()))
+                await asyncio.sleep(0)
+            return await method(*arguments, **more)
+
+        monkeypatch.setattr(owner, name, stop_first)
+        request = {
+            "snapshot": stock_pb.WatchStockRequest(snapshot=True),
+            "catching up": stock_pb.WatchStockRequest(cursor=answer.cursor),
+            "beginning": stock_pb.WatchStockRequest(),
+        }[moment]
+        watch = Watch(stock.WatchStock(request))
+        assert (await watch.until_end()).reason == "DRAINING"
+        if moment != "snapshot":
+            assert watch.messages[-1].HasField("heartbeat")
+            told = sum(m.HasField("movement") for m in watch.messages)
+            assert parse_cursor(watch.cursor, 16).places[3] == (10 if told == 0 else 1 + told)
+        await asyncio.gather(*stops)
 
 
 async def test_only_so_many_streams_are_open(settings, db, stock) -> None:
