@@ -204,6 +204,7 @@ class StreamHub:
                 self._store.check(self._seqs, places)
             else:
                 self._seqs = [place.seq for place in places]
+                self._cursor = self._store.cursor(self._seqs)
         events = await self._store.after(self._seqs, self.A_READ)
         self._deliver(events)
         is_done = len(events) < self.A_READ

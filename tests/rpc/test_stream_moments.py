@@ -19,7 +19,9 @@ from inventory_server.operations.stock import StockOperations
 from inventory_server.operations.streams import StreamHub
 from inventory_server.settings import Settings
 from inventory_server.stores.cursor import parse_cursor
+from inventory_server.stores.stream_store import StreamStore
 from tests.calls import COUNT, set_stock
+from tests.eventually import eventually_async
 from tests.watch import watching
 
 ONLINE = 3
@@ -150,3 +152,35 @@ async def test_a_locations_default_policy_is_told_after_a_snapshot_too(stock) ->
         (message,) = await watch.take(1)
         assert message.movement.kind == movement_pb2.MOVEMENT_KIND_POLICY
         assert (message.movement.location, message.movement.sku) == ("online", "")
+
+
+# Where a reader begins or ends
+
+
+async def test_a_cursor_does_not_go_back_where_a_reader_begins_anew(
+    stock, server, monkeypatch
+) -> None:
+    hub = server._hubs[0]
+    async with watching(stock.WatchStock, moves()) as watch:
+        await watch.next(heartbeats=True)
+
+    async def is_idle() -> bool:
+        return hub._reader is not None and hub._reader.done()
+
+    await eventually_async(is_idle)
+    answer = await set_stock(stock, 5)
+    after, asked, gate = StreamStore.after, asyncio.Event(), asyncio.Event()
+
+    async def slow(self: StreamStore, *arguments: Any) -> Any:
+        asked.set()
+        await gate.wait()
+        return await after(self, *arguments)
+
+    monkeypatch.setattr(StreamStore, "after", slow)
+    async with watching(stock.WatchStock, moves()):
+        await asked.wait()
+        async with watching(stock.WatchStock, moves(cursor=answer.cursor)) as watch:
+            beat = await watch.next(heartbeats=True)
+            gate.set()
+    assert beat.HasField("heartbeat")
+    assert seq(beat.cursor) == seq(answer.cursor) == 1
