@@ -70,6 +70,7 @@ class StreamHub:
         self._subscribers: set[_Subscriber] = set()
         self._watchers = 0
         self._reader: asyncio.Task[None] | None = None
+        self._failure: StoreUnavailable | None = None
         self._seqs: list[int] = []
         self._cursor = ""
         self._checked_at = 0.0
@@ -125,15 +126,16 @@ class StreamHub:
                 # The reader has just begun, or is about to come to where the cursor is.
                 self._moved.clear()
                 await self._moved.wait()
+                if self._failure is not None:
+                    raise self._failure
                 self._store.check(place, await self._store.places())
                 continue
-            behind = [n for n, seq in enumerate(place) if seq < self._seqs[n]]
+            behind = [(n, last) for n, last in enumerate(self._seqs) if place[n] < last]
             if not behind:
                 # Nothing is awaited between the look and this: both are at the same place.
                 self._subscribers.add(subscriber)
                 return
-            for number in behind:
-                last = self._seqs[number]
+            for number, last in behind:
                 while place[number] < last and not self.is_draining:
                     events = await self._store.between(number, place[number], last, self.A_READ)
                     for event in events:
@@ -169,7 +171,7 @@ class StreamHub:
 
     def _start(self) -> None:
         if (self._reader is None or self._reader.done()) and not self.is_draining:
-            self._seqs = []
+            self._seqs, self._failure = [], None
             self._reader = asyncio.get_running_loop().create_task(self._read(), name="stream")
 
     async def _read(self) -> None:
@@ -188,7 +190,8 @@ class StreamHub:
                 self._fail(error)
                 return
             except Exception as error:
-                self._fail(StoreUnavailable(f"the stream cannot be read: {error}"))
+                self._failure = StoreUnavailable(f"the stream cannot be read: {error}")
+                self._fail(self._failure)
                 raise
             failed = False
             if is_done:
@@ -229,6 +232,8 @@ class StreamHub:
         for subscriber in self._subscribers:
             subscriber.end = error
             subscriber.woken.set()
+        # The next reader begins further on: what it reads does not follow on what these have.
+        self._subscribers.clear()
         self._seqs = []
         self._moved.set()
 

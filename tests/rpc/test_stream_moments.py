@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import redis
 from inventory.v1 import alert_service_pb2 as alert_pb
 from inventory.v1 import movement_pb2
 from inventory.v1 import stock_service_pb2 as stock_pb
@@ -18,7 +19,7 @@ from inventory.v1.alert_service_pb2_grpc import AlertServiceStub
 from inventory_server.operations.stock import StockOperations
 from inventory_server.operations.streams import StreamHub
 from inventory_server.settings import Settings
-from inventory_server.stores.cursor import parse_cursor
+from inventory_server.stores.cursor import cursor_at, parse_cursor
 from inventory_server.stores.stream_store import StreamStore
 from tests.calls import COUNT, set_stock
 from tests.eventually import eventually_async
@@ -184,3 +185,61 @@ async def test_a_cursor_does_not_go_back_where_a_reader_begins_anew(
             gate.set()
     assert beat.HasField("heartbeat")
     assert seq(beat.cursor) == seq(answer.cursor) == 1
+
+
+async def test_who_has_not_read_when_a_reader_fails_gets_nothing_from_the_next_one(
+    stock, channel, db: redis.Redis
+) -> None:
+    await set_many(stock, 0)
+    journal, kept = f"inv:{{{ONLINE}}}:journal", f"inv:{{{ONLINE}}}:kept"
+    async with watching(stock.WatchStock, moves()) as watch:
+        await watch.next(heartbeats=True)
+        begun_at = seq(watch.cursor)
+        for n in range(2):
+            await set_many(stock, n)
+        # What Redis now answers the reader ends it, and the stream for everybody.
+        db.rename(journal, kept)
+        db.set(journal, "no stream")
+        async with watching(stock.WatchStock, moves()) as other:
+            assert (await other.until_end()).reason == "STORE_UNAVAILABLE"
+        db.rename(kept, journal)
+        await set_many(stock, 2)
+        async with watching(stock.WatchStock, moves()) as other:
+            await set_many(stock, 3)
+            await other.take(500)
+        assert (await watch.until_end()).reason == "STORE_UNAVAILABLE"
+    told = [seq(m.cursor) for m in watch.messages if m.HasField("movement")]
+    assert told == list(range(begun_at + 1, begun_at + 1 + len(told))), "no gap before the end"
+    async with watching(stock.WatchStock, moves(cursor=watch.cursor)) as again:
+        rest = await again.take(4 * 500 - len(told))
+    assert [seq(m.cursor) for m in rest][-1] == begun_at + 4 * 500
+
+
+async def test_who_catches_up_while_a_reader_fails_goes_on_with_the_next_one(
+    stock, server, monkeypatch
+) -> None:
+    hub, between, after = server._hubs[0], StreamStore.between, StreamStore.after
+    await set_stock(stock, 0)
+    for n in range(1, 6):
+        await set_stock(stock, n, location=("online", "store:DELHI")[n % 2])
+    origin = cursor_at(server.store.store_id, "1", [0] * 16)
+
+    async def fail(self: StreamStore, *arguments: Any) -> Any:
+        raise RuntimeError("what Redis answers cannot be read")
+
+    async def has_failed() -> bool:
+        return hub._reader is not None and hub._reader.done()
+
+    async def failed_first(self: StreamStore, *arguments: Any) -> Any:
+        monkeypatch.setattr(StreamStore, "between", between)
+        monkeypatch.setattr(StreamStore, "after", fail)
+        await eventually_async(has_failed)
+        monkeypatch.setattr(StreamStore, "after", after)
+        return await between(self, *arguments)
+
+    monkeypatch.setattr(StreamStore, "between", failed_first)
+    async with watching(stock.WatchStock, moves(cursor=origin)) as watch:
+        messages = await watch.take(6)
+        await set_stock(stock, 6)
+        messages += await watch.take(1)
+    assert counts(messages) == [0, 2, 4, 1, 3, 5, 6]
