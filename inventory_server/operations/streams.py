@@ -138,6 +138,8 @@ class StreamHub:
             for number, last in behind:
                 while place[number] < last and not self.is_draining:
                     events = await self._store.between(number, place[number], last, self.A_READ)
+                    # Looked at after the read: what was trimmed before it would be a gap.
+                    self._store.check(place, await self._store.places())
                     for event in events:
                         place[number] = event.seq
                         if subscriber.wanted.takes(event):

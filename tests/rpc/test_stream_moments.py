@@ -23,7 +23,7 @@ from inventory_server.stores.cursor import cursor_at, parse_cursor
 from inventory_server.stores.stream_store import StreamStore
 from tests.calls import COUNT, set_stock
 from tests.eventually import eventually_async
-from tests.watch import watching
+from tests.watch import Watch, watching
 
 ONLINE = 3
 """The partition of `online`."""
@@ -153,6 +153,35 @@ async def test_a_locations_default_policy_is_told_after_a_snapshot_too(stock) ->
         (message,) = await watch.take(1)
         assert message.movement.kind == movement_pb2.MOVEMENT_KIND_POLICY
         assert (message.movement.location, message.movement.sku) == ("online", "")
+
+
+# While a subscriber catches up
+
+
+async def test_what_is_trimmed_before_a_subscriber_came_to_it_ends_its_stream(
+    stock, server, db: redis.Redis, monkeypatch
+) -> None:
+    monkeypatch.setattr(StreamHub, "A_READ", 5)
+    first = await set_stock(stock, 0)
+    for n in range(1, 31):
+        await set_stock(stock, n)
+    between, reads = StreamStore.between, 0
+
+    async def trimmed(self: StreamStore, *arguments: Any) -> Any:
+        nonlocal reads
+        reads += 1
+        if reads == 3:
+            server.trimmer._max_entries = 10
+            assert await server.trimmer.trim() == 21
+        return await between(self, *arguments)
+
+    monkeypatch.setattr(StreamStore, "between", trimmed)
+    watch = Watch(stock.WatchStock(moves(cursor=first.cursor)))
+    refusal = await watch.until_end()
+    assert refusal.reason == "CURSOR_EXPIRED"
+    assert seq(refusal.facts["earliest_cursor"]) == 21
+    assert counts(watch.messages) == list(range(1, 11)), "and nothing after the gap"
+    db.flushall()
 
 
 # Where a reader begins or ends
