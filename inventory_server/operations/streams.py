@@ -203,8 +203,8 @@ class StreamHub:
         """Reads what is new; answers whether that was all."""
         now, places = asyncio.get_running_loop().time(), None
         if not self._seqs or now - self._checked_at >= self.CHECK_S:
-            self._checked_at = now
             places = await self._store.places()
+            self._checked_at = now
             if self._seqs:
                 self._store.check(self._seqs, places)
             else:

@@ -16,6 +16,7 @@ from inventory.v1 import movement_pb2
 from inventory.v1 import stock_service_pb2 as stock_pb
 from inventory.v1.alert_service_pb2_grpc import AlertServiceStub
 
+from inventory_server.domain.errors import StoreUnavailable
 from inventory_server.operations.stock import StockOperations
 from inventory_server.operations.streams import StreamHub
 from inventory_server.settings import Settings
@@ -272,3 +273,25 @@ async def test_who_catches_up_while_a_reader_fails_goes_on_with_the_next_one(
         await set_stock(stock, 6)
         messages += await watch.take(1)
     assert counts(messages) == [0, 2, 4, 1, 3, 5, 6]
+
+
+async def test_a_reader_looks_where_the_store_is_before_it_reads_on_after_an_outage(
+    stock, server, db: redis.Redis, monkeypatch
+) -> None:
+    async with watching(stock.WatchStock, moves()) as watch:
+        await watch.next(heartbeats=True)
+        places = StreamStore.places
+
+        async def fail_once(self: StreamStore) -> Any:
+            monkeypatch.setattr(StreamStore, "places", places)
+            for n in range(30):
+                await set_stock(stock, n)
+            server.trimmer._max_entries = 10
+            await server.trimmer.trim()
+            raise StoreUnavailable("the store is out of reach")
+
+        monkeypatch.setattr(StreamStore, "places", fail_once)
+        refusal = await watch.until_end()
+    assert refusal.reason == "CURSOR_EXPIRED"
+    assert counts(watch.messages) == []
+    db.flushall()
