@@ -24,6 +24,8 @@ from inventory_server.settings import Settings
 from inventory_server.stores.cursor import cursor_at, parse_cursor
 from inventory_server.stores.stream_store import StreamStore
 from tests.calls import COUNT, key, line, place, refused, set_stock
+from tests.eventually import eventually_async
+from tests.processes import DurableRedis
 from tests.watch import Watch, watching
 
 NOW = 1_800_000_000_000
@@ -249,6 +251,29 @@ async def test_streams_that_are_cut_and_resumed_have_no_gap_and_no_double(
             assert mine == theirs[: len(mine)], "no gap, and in order"
 
 
+async def test_a_change_of_more_than_is_read_at_once_comes_whole(stock, monkeypatch) -> None:
+    monkeypatch.setattr(StreamHub, "A_READ", 5)
+    monkeypatch.setattr(StreamHub, "CHECK_S", 0)
+    locations = ("online", "store:DELHI")
+    lines = [
+        stock_pb.SetStockLine(sku=f"S{n}", location=location, on_hand=n)
+        for location in locations
+        for n in range(12, 30)
+    ]
+    request = stock_pb.WatchStockRequest()
+    async with watching(stock.WatchStock, request) as watch:
+        await watch.next(heartbeats=True)
+        request.cursor = watch.cursor
+        await stock.SetStock(stock_pb.SetStockRequest(lines=lines, reason=COUNT))
+        told_at_once = await watch.take(36)
+    async with watching(stock.WatchStock, request) as again:
+        caught_up = await again.take(36)
+    for messages in (told_at_once, caught_up):
+        for location in locations:
+            movements = [m.movement for m in messages if m.movement.location == location]
+            assert [m.level.on_hand for m in movements] == list(range(12, 30))
+
+
 async def test_a_watcher_reads_its_own_writes(stock) -> None:
     answer = await set_stock(stock, 5)
     await set_stock(stock, 6)
@@ -261,6 +286,33 @@ async def test_a_watcher_reads_its_own_writes(stock) -> None:
         assert message.movement.location == "store:DELHI"
         seqs = parse_cursor(message.cursor, 16).places
         assert seqs[7] == parse_cursor(later.cursor, 16).places[7]
+
+
+async def test_a_cursor_is_good_for_every_stream_at_every_server(settings, db) -> None:
+    async with serving(settings) as (_, first), serving(settings) as (_, second):
+        stock = StockServiceStub(first)
+        streams: dict[str, Any] = {}
+        for name, channel in (("first", first), ("second", second)):
+            streams[f"alerts, {name}"] = (AlertServiceStub(channel).WatchLowStock, low)
+            streams[f"journal, {name}"] = (
+                StockServiceStub(channel).WatchStock,
+                stock_pb.WatchStockRequest,
+            )
+        cursors_of = [(await set_stock(stock, n)).cursor for n in (0, 5, 0, 6, 0, 7)]
+
+        async def on_hands(name: str, cursor: str) -> list[int]:
+            run, request = streams[name]
+            async with watching(run, request(cursor=cursor)) as watch:
+                cursors[name] = [(await watch.next()).cursor, (await watch.next()).cursor]
+                events = [m.alert if "alerts" in name else m.movement for m in watch.messages]
+                return [event.level.on_hand for event in events]
+
+        cursors: dict[str, list[str]] = {}
+        for name in streams:
+            assert await on_hands(name, cursors_of[1]) == [0, 6]
+        for cursor in [pair[0] for pair in cursors.values()]:
+            for name in streams:
+                assert await on_hands(name, cursor) == [6, 0]
 
 
 async def test_a_snapshot_of_all_levels(stock) -> None:
@@ -404,6 +456,40 @@ async def test_a_stopping_server_ends_streams_after_a_last_heartbeat(settings, d
         assert told == [1, 2, 3]
 
 
+async def test_what_waits_for_a_subscriber_is_told_before_the_last_heartbeat(settings, db) -> None:
+    settings = replace(settings, heartbeat_s=60)
+    async with serving(settings) as (stopping, first), serving(settings) as (_, second):
+        stock, other = StockServiceStub(first), StockServiceStub(second)
+        async with watching(stock.WatchStock, stock_pb.WatchStockRequest()) as watch:
+            await set_stock(stock, 0)
+            await watch.take(1)
+            for on_hand in (1, 2):
+                # More than fits on the way to one who does not read.
+                lines = [
+                    stock_pb.SetStockLine(sku=f"S{n}", location="online", on_hand=on_hand)
+                    for n in range(450)
+                ]
+                await other.SetStock(stock_pb.SetStockRequest(lines=lines, reason=COUNT))
+            (subscriber,) = stopping._hubs[0]._subscribers
+            await eventually_async(lambda: _is_longer(subscriber.waiting, 300))
+            stop = asyncio.create_task(stopping.stop())
+            assert (await watch.until_end()).reason == "DRAINING"
+            await stop
+        told = [m for m in watch.messages if m.HasField("movement")]
+        assert watch.messages[-1].HasField("heartbeat")
+        request = stock_pb.WatchStockRequest(cursor=watch.cursor)
+        async with watching(other.WatchStock, request) as again:
+            await set_stock(other, 3)
+            while told[-1].movement.level.on_hand != 3:
+                told.append(await again.next())
+        seqs = [parse_cursor(m.cursor, 16).places[3] for m in told]
+        assert seqs == list(range(1, 903))
+
+
+async def _is_longer(waiting: Any, count: int) -> bool:
+    return len(waiting) > count
+
+
 @pytest.mark.parametrize("moment", ["snapshot", "catching up", "beginning"])
 async def test_a_stopping_server_ends_streams_that_are_not_at_the_tail_yet(
     settings, db, monkeypatch, moment
@@ -438,6 +524,40 @@ async def test_a_stopping_server_ends_streams_that_are_not_at_the_tail_yet(
             told = sum(m.HasField("movement") for m in watch.messages)
             assert parse_cursor(watch.cursor, 16).places[3] == (10 if told == 0 else 1 + told)
         await asyncio.gather(*stops)
+
+
+async def test_a_stream_goes_on_by_itself_where_redis_dies_and_comes_back(
+    settings, store: DurableRedis
+) -> None:
+    settings = replace(settings, redis_url=store.url, durability="require")
+    async with serving(settings) as (server, channel):
+        stock, alerts = StockServiceStub(channel), AlertServiceStub(channel)
+        async with (
+            watching(stock.WatchStock, stock_pb.WatchStockRequest()) as journal,
+            watching(alerts.WatchLowStock, low()) as watch,
+        ):
+            for on_hand in range(3):
+                await set_stock(stock, on_hand % 2)
+                await journal.take(1)
+                await watch.take(1)
+                store.die()
+                beat = await watch.next(heartbeats=True)
+                assert beat.HasField("heartbeat"), "it is alive, and the store is not"
+                await asyncio.to_thread(store.start)
+                await eventually_async(lambda: _is_ready(server))
+            await set_stock(stock, 9)
+            (message,) = await journal.take(1)
+            assert message.movement.level.version == 4
+            await watch.take(1)
+        events = [m.movement for m in journal.messages if m.HasField("movement")]
+        assert [movement.level.on_hand for movement in events] == [0, 1, 0, 9]
+        crossings = [m for m in watch.messages if m.HasField("alert")]
+        kinds = [kind for kind, *_ in told(crossings)]
+        assert kinds == ["OUT", "RECOVERED", "OUT", "RECOVERED"]
+
+
+async def _is_ready(server: Server) -> bool:
+    return server.store.is_ready
 
 
 async def test_only_so_many_streams_are_open(settings, db, stock) -> None:
