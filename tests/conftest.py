@@ -28,7 +28,7 @@ from inventory_server.server import Server
 from inventory_server.settings import Settings
 from tests.eventually import eventually
 from tests.fold import assert_journal_folds_to_state
-from tests.processes import free_port, start_redis, stop_process
+from tests.processes import DurableRedis, free_port, start_redis, stop_process
 from tests.serving import Running
 
 
@@ -37,7 +37,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if shutil.which("redis-server") or os.environ.get("CI"):
         return
     for item in items:
-        if {"redis_url", "server_address", "start"} & set(getattr(item, "fixturenames", ())):
+        if {"redis_url", "server_address", "start", "store"} & set(
+            getattr(item, "fixturenames", ())
+        ):
             item.add_marker(pytest.mark.skip(reason="redis-server is not installed"))
 
 
@@ -66,6 +68,16 @@ def db(redis_socket: str) -> Iterator[redis.Redis]:
 def redis_url(redis_socket: str, db: redis.Redis) -> str:
     """Where the empty store is."""
     return f"unix://{redis_socket}"
+
+
+@pytest.fixture
+def store() -> Iterator[DurableRedis]:
+    """A redis-server of the test's own, which may be killed and started again."""
+    with tempfile.TemporaryDirectory(prefix="inv-") as folder:
+        running = DurableRedis(folder)
+        yield running
+        running.db.close()
+        stop_process(running.process)
 
 
 @pytest.fixture

@@ -469,14 +469,14 @@ _BATCHES: dict[str, tuple[Any, Any, str]] = {
     ),
 }  # fmt: skip
 
-Action = Callable[[Load, Random], Awaitable[Asking | None]]
+Action = Callable[[Any, Random], Awaitable[Asking | None]]
 
 
-def _chances(*pairs: tuple[Action, int]) -> tuple[list[Action], list[int]]:
+def chances(*pairs: tuple[Action, int]) -> tuple[list[Action], list[int]]:
     return [action for action, _ in pairs], [weight for _, weight in pairs]
 
 
-_ACTIONS = _chances(
+_ACTIONS = chances(
     (Load._place, 30),
     (Load._confirm, 17),
     (Load._release, 9),
@@ -490,9 +490,7 @@ _ACTIONS = _chances(
     (Load._repeat, 5),
     (Load._read, 8),
 )
-_BATCH_ACTIONS = _chances(
-    (Load._batch_place, 5), (Load._batch_confirm, 3), (Load._batch_release, 2)
-)
+_BATCH_ACTIONS = chances((Load._batch_place, 5), (Load._batch_confirm, 3), (Load._batch_release, 2))
 
 
 def _count(sku: str, location: str, on_hand: int) -> stock_pb.SetStockLine:
