@@ -31,7 +31,7 @@ from tests.dynamo import moto_server
 from tests.eventually import eventually
 from tests.faults.dynamo_proxy import DynamoProxy
 from tests.fold import assert_journal_folds_to_state
-from tests.processes import free_port, start_redis, stop_process
+from tests.processes import DurableRedis, free_port, start_redis, stop_process
 from tests.serving import Running
 
 # Servers do without a catalogue but where a test says otherwise: it takes seconds to start.
@@ -43,7 +43,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if shutil.which("redis-server") or os.environ.get("CI"):
         return
     for item in items:
-        if {"redis_url", "server_address", "start"} & set(getattr(item, "fixturenames", ())):
+        if {"redis_url", "server_address", "start", "store"} & set(
+            getattr(item, "fixturenames", ())
+        ):
             item.add_marker(pytest.mark.skip(reason="redis-server is not installed"))
 
 
@@ -92,6 +94,16 @@ def dynamo_proxy(dynamo_endpoint: str) -> Iterator[DynamoProxy]:
     """A proxy before the session's DynamoDB, which can be made to fail."""
     with DynamoProxy(dynamo_endpoint) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def store() -> Iterator[DurableRedis]:
+    """A redis-server of the test's own, which may be killed and started again."""
+    with tempfile.TemporaryDirectory(prefix="inv-") as folder:
+        running = DurableRedis(folder)
+        yield running
+        running.db.close()
+        stop_process(running.process)
 
 
 @pytest.fixture

@@ -6,6 +6,10 @@ import socket
 import subprocess
 from pathlib import Path
 
+import redis
+
+from tests.eventually import eventually
+
 
 def free_port() -> int:
     """A port that nobody has now."""
@@ -39,3 +43,25 @@ def stop_process(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+class DurableRedis:
+    """A redis-server that has every change on disk before it answers."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder, self.socket = folder, f"{folder}/redis.sock"
+        self.url = f"unix://{self.socket}"
+        self.db = redis.Redis(unix_socket_path=self.socket, decode_responses=True)
+        self.process: subprocess.Popen[bytes]
+        self.start()
+
+    def start(self) -> None:
+        self.process = start_redis(
+            *("--unixsocket", self.socket, "--port", "0", "--dir", self._folder),
+            *("--appendonly", "yes", "--appendfsync", "always"),
+        )
+        eventually(self.db.ping)
+
+    def die(self) -> None:
+        self.process.kill()
+        self.process.wait()

@@ -70,11 +70,13 @@ class StreamHub:
         self._subscribers: set[_Subscriber] = set()
         self._watchers = 0
         self._reader: asyncio.Task[None] | None = None
+        self._failure: StoreUnavailable | None = None
         self._seqs: list[int] = []
         self._cursor = ""
         self._checked_at = 0.0
         self._moved = asyncio.Event()
-        self._draining = False
+        self.is_draining = False
+        """Whether streams end now."""
 
     async def watch(
         self, wanted: Wanted, seqs: Sequence[int] | None, sent: Versions
@@ -105,7 +107,7 @@ class StreamHub:
 
     async def stop(self) -> None:
         """Ends every stream after a last heartbeat."""
-        self._draining = True
+        self.is_draining = True
         for subscriber in self._subscribers:
             subscriber.end = Draining()
             subscriber.woken.set()
@@ -117,23 +119,27 @@ class StreamHub:
         """Reads to where the reader is, and joins it there."""
         while True:
             self._start()
-            if self._draining:
+            if self.is_draining:
+                yield Message(self._store.cursor(place))
                 raise Draining
             if not self._seqs or any(map(int.__gt__, place, self._seqs)):
                 # The reader has just begun, or is about to come to where the cursor is.
                 self._moved.clear()
                 await self._moved.wait()
+                if self._failure is not None:
+                    raise self._failure
                 self._store.check(place, await self._store.places())
                 continue
-            behind = [n for n, seq in enumerate(place) if seq < self._seqs[n]]
+            behind = [(n, last) for n, last in enumerate(self._seqs) if place[n] < last]
             if not behind:
                 # Nothing is awaited between the look and this: both are at the same place.
                 self._subscribers.add(subscriber)
                 return
-            for number in behind:
-                last = self._seqs[number]
-                while place[number] < last:
+            for number, last in behind:
+                while place[number] < last and not self.is_draining:
                     events = await self._store.between(number, place[number], last, self.A_READ)
+                    # Looked at after the read: what was trimmed before it would be a gap.
+                    self._store.check(place, await self._store.places())
                     for event in events:
                         place[number] = event.seq
                         if subscriber.wanted.takes(event):
@@ -158,19 +164,22 @@ class StreamHub:
                 async with asyncio.timeout(self._heartbeat_s):
                     await subscriber.woken.wait()
             except TimeoutError:
+                if subscriber.woken.is_set():
+                    # Something came in this very moment: it goes first, the cursor is past it.
+                    continue
                 # All that the reader has seen has been put into the queue, and that is empty.
                 cursor = self._cursor
                 yield Message(cursor)
 
     def _start(self) -> None:
-        if (self._reader is None or self._reader.done()) and not self._draining:
-            self._seqs = []
+        if (self._reader is None or self._reader.done()) and not self.is_draining:
+            self._seqs, self._failure = [], None
             self._reader = asyncio.get_running_loop().create_task(self._read(), name="stream")
 
     async def _read(self) -> None:
         """Reads while somebody watches."""
         failed = False
-        while self._watchers and not self._draining:
+        while self._watchers and not self.is_draining:
             try:
                 is_done = await self._read_once()
             except StoreUnavailable as error:
@@ -183,7 +192,8 @@ class StreamHub:
                 self._fail(error)
                 return
             except Exception as error:
-                self._fail(StoreUnavailable(f"the stream cannot be read: {error}"))
+                self._failure = StoreUnavailable(f"the stream cannot be read: {error}")
+                self._fail(self._failure)
                 raise
             failed = False
             if is_done:
@@ -193,12 +203,13 @@ class StreamHub:
         """Reads what is new; answers whether that was all."""
         now, places = asyncio.get_running_loop().time(), None
         if not self._seqs or now - self._checked_at >= self.CHECK_S:
-            self._checked_at = now
             places = await self._store.places()
+            self._checked_at = now
             if self._seqs:
                 self._store.check(self._seqs, places)
             else:
                 self._seqs = [place.seq for place in places]
+                self._cursor = self._store.cursor(self._seqs)
         events = await self._store.after(self._seqs, self.A_READ)
         self._deliver(events)
         is_done = len(events) < self.A_READ
@@ -223,6 +234,8 @@ class StreamHub:
         for subscriber in self._subscribers:
             subscriber.end = error
             subscriber.woken.set()
+        # The next reader begins further on: what it reads does not follow on what these have.
+        self._subscribers.clear()
         self._seqs = []
         self._moved.set()
 
@@ -230,6 +243,9 @@ class StreamHub:
 def _is_new(message: Message, sent: Versions) -> bool:
     """Whether the snapshot did not have this already."""
     event = message.event
-    if event is None or event.level is None or not sent:
+    version = sent.get((event.location, event.sku)) if event is not None else None
+    if event is None or version is None:
         return True
-    return event.level.version > sent.get((event.location, event.sku), 0)
+    # Versions begin at the seq of a level's first movement: a level that was deleted under
+    # this seq, and made again, has a higher one.
+    return (event.seq if event.level is None else event.level.version) > version

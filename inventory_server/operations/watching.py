@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
-from inventory_server.domain.errors import TooManyStreams
+from inventory_server.domain.errors import Draining, TooManyStreams
 from inventory_server.domain.limits import MAX_PAGE_SIZE, MAX_STREAMS_AN_ACTOR
 from inventory_server.domain.model import Level
 from inventory_server.domain.stream import Message, Wanted
@@ -54,6 +54,8 @@ class Watching:
                 seqs = self._store.resume(cursor, places)
             if snapshot and seqs is not None:
                 async for level in self._levels(wanted, low_only, now, timeout_s):
+                    if self._hub.is_draining:
+                        raise Draining
                     sent[level.location, level.sku] = level.version
                     yield Message("", snapshot_level=level)
                 yield Message(self._store.cursor(seqs), is_snapshot_end=True)

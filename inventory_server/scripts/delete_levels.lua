@@ -36,10 +36,10 @@ for i, line in ipairs(scope.lines) do
     facts[#facts + 1] = { level.on_hand, level.held }
   end
   local state = level.alert_state
-  -- It is told as it was, and what is not there any more is low no longer.
+  -- It is answered as it was; what is not there any more is low no longer, and keeps nothing back.
   level.is_quiet = true
   change_level(level, 0, 0)
-  level.state_before, level.alert_state = state, 'OK'
+  level.state_before, level.alert_state, level.safety_stock = state, 'OK', 0
   packed[i], level.packed = level.packed, ''
 end
 if #used > 0 then return refuse('level_in_use', scope.lines, used, facts, now) end

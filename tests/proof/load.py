@@ -32,6 +32,8 @@ LOCATIONS = ("online", "store:DELHI", "store:GOA", "store:PUNE")
 HOT = tuple(f"HOT{n}" for n in range(5))
 COLD = tuple(f"COLD{n}" for n in range(60))
 HOT_UNITS, COLD_UNITS = 15, 1_000_000
+TREMBLING = 5
+"""So many of the cold ones are given reorder points close to what they have."""
 
 READS = ("GetStock", "GetHold")
 UNKNOWN = frozenset({"OUTCOME_UNKNOWN", "DEADLINE_EXCEEDED", "UNAVAILABLE", "CANCELLED"})
@@ -192,12 +194,21 @@ class Load:
     # The run
 
     async def stock_up(self, cold: tuple[str, ...] = COLD) -> None:
-        """Makes every level."""
+        """Makes every level, with its location's default policy."""
+        defaults = [
+            _policy("", at, reorder_point=2 + n, rearm_point=4 + n, safety_stock=n % 2)
+            for n, at in enumerate(LOCATIONS)
+        ]
+        await self.change("SetStockPolicy", stock_pb.SetStockPolicyRequest(lines=defaults))
         for location in LOCATIONS:
             lines = [_count(sku, location, HOT_UNITS) for sku in HOT]
             lines += [_count(sku, location, COLD_UNITS) for sku in cold]
-            asking = await self.ask("SetStock", _set_request(lines))
-            assert asking.answer is not None, asking
+            await self.change("SetStock", _set_request(lines))
+
+    async def change(self, verb: str, request: Any) -> None:
+        """Asks for what has to be there before the load begins."""
+        asking = await self.ask(verb, request)
+        assert asking.answer is not None, asking
 
     async def run(
         self, operations: float = inf, *, callers: int = 200, batch_callers: int = 0
@@ -351,17 +362,46 @@ class Load:
             other = chance.choice(LOCATIONS)
             lines.append(stock_pb.AdjustStockLine(sku=sku, location=other, delta=1))
         request = stock_pb.AdjustStockRequest(
-            lines=lines, reason=reason_pb.STOCK_CHANGE_REASON_RECEIPT
+            lines=lines, reason=reason_pb.STOCK_CHANGE_REASON_RECEIPT, reference=_document(chance)
         )
         return await self.ask("AdjustStock", request)
 
     async def _set(self, chance: Random) -> Asking:
         line = _count(chance.choice(HOT), chance.choice(LOCATIONS), chance.randint(5, 25))
-        return await self.ask("SetStock", _set_request([line], force=chance.random() < 0.5))
+        request = _set_request([line], force=chance.random() < 0.5, reference=_document(chance))
+        return await self.ask("SetStock", request)
+
+    async def _set_policy(self, chance: Random) -> Asking:
+        sku, location = chance.choice(HOT), chance.choice(LOCATIONS)
+        points = {
+            "reorder_point": chance.randint(0, 6), "rearm_point": chance.randint(2, 9),
+            "safety_stock": chance.randint(0, 3), "backorder_limit": chance.choice((0, 0, 0, 2)),
+        }  # fmt: skip
+        named = chance.sample(sorted(points), chance.randint(1, 3))
+        lines = [_policy(sku, location, **{name: points[name] for name in named})]
+        if chance.random() < 0.2:
+            lines.append(_policy("", location, reorder_point=chance.randint(0, 6)))
+        return await self.ask("SetStockPolicy", stock_pb.SetStockPolicyRequest(lines=lines))
+
+    async def _make_tremble(self, chance: Random) -> Asking:
+        """A cold level has plenty, but is low if a little less is available than now."""
+        request = stock_pb.GetStockRequest(sku=chance.choice(COLD[:TREMBLING]))
+        asking = await self.ask("GetStock", request)
+        if asking.answer is None:
+            return asking
+        lines = []
+        for level in asking.answer.stock.levels:
+            reorder = level.available + chance.randint(-4, 2)
+            rearm = reorder + chance.randint(0, 3)
+            lines.append(
+                _policy(level.sku, level.location, reorder_point=reorder, rearm_point=rearm)
+            )
+        return await self.ask("SetStockPolicy", stock_pb.SetStockPolicyRequest(lines=lines))
 
     async def _sell(self, chance: Random) -> Asking:
         lines = [self._line(chance) for _ in range(chance.choice((1, 2)))]
-        return await self.ask("RecordSale", stock_pb.RecordSaleRequest(lines=lines))
+        request = stock_pb.RecordSaleRequest(lines=lines, reference=_document(chance))
+        return await self.ask("RecordSale", request)
 
     async def _transfer(self, chance: Random) -> Asking:
         source, target = chance.sample(LOCATIONS, 2)
@@ -369,7 +409,7 @@ class Load:
             sku=chance.choice(HOT + COLD[:20]), quantity=chance.randint(1, 4)
         )
         request = stock_pb.TransferStockRequest(
-            lines=[line], from_location=source, to_location=target
+            lines=[line], from_location=source, to_location=target, reference=_document(chance)
         )
         return await self.ask("TransferStock", request)
 
@@ -429,32 +469,41 @@ _BATCHES: dict[str, tuple[Any, Any, str]] = {
     ),
 }  # fmt: skip
 
-Action = Callable[[Load, Random], Awaitable[Asking | None]]
+Action = Callable[[Any, Random], Awaitable[Asking | None]]
 
 
-def _chances(*pairs: tuple[Action, int]) -> tuple[list[Action], list[int]]:
+def chances(*pairs: tuple[Action, int]) -> tuple[list[Action], list[int]]:
     return [action for action, _ in pairs], [weight for _, weight in pairs]
 
 
-_ACTIONS = _chances(
-    (Load._place, 34),
+_ACTIONS = chances(
+    (Load._place, 30),
     (Load._confirm, 17),
     (Load._release, 9),
     (Load._extend, 5),
     (Load._adjust, 9),
     (Load._set, 1),
+    (Load._set_policy, 2),
+    (Load._make_tremble, 6),
     (Load._sell, 7),
     (Load._transfer, 5),
     (Load._repeat, 5),
     (Load._read, 8),
 )
-_BATCH_ACTIONS = _chances(
-    (Load._batch_place, 5), (Load._batch_confirm, 3), (Load._batch_release, 2)
-)
+_BATCH_ACTIONS = chances((Load._batch_place, 5), (Load._batch_confirm, 3), (Load._batch_release, 2))
 
 
 def _count(sku: str, location: str, on_hand: int) -> stock_pb.SetStockLine:
     return stock_pb.SetStockLine(sku=sku, location=location, on_hand=on_hand)
+
+
+def _policy(sku: str, location: str, **points: int) -> stock_pb.SetStockPolicyLine:
+    return stock_pb.SetStockPolicyLine(sku=sku, location=location, **points)
+
+
+def _document(chance: Random) -> str:
+    """What a change is for, now and then."""
+    return f"document-{chance.randint(1, 99)}" if chance.random() < 0.2 else ""
 
 
 def _set_request(lines: list[stock_pb.SetStockLine], **more: Any) -> stock_pb.SetStockRequest:

@@ -7,105 +7,25 @@ then the journals agree with all that any caller was ever told.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
-import subprocess
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 import redis
 
 from inventory_server.server import Server
 from inventory_server.settings import Settings
-from tests.eventually import eventually
 from tests.faults.proxy import ReplyProxy
-from tests.processes import start_redis, stop_process
+from tests.processes import DurableRedis
 from tests.proof.load import Asking, Load, outcomes
+from tests.proof.two_servers import address, two_servers
 from tests.proof.witness import assert_told_as_it_happened
 from tests.serving import Running
 
 HOUR_MS = 3_600_000
 ENDS = ("ConfirmHold", "ReleaseHold")
-
-
-class DurableRedis:
-    """A redis-server that has every change on disk before it answers."""
-
-    def __init__(self, folder: str) -> None:
-        self._folder, self.socket = folder, f"{folder}/redis.sock"
-        self.url = f"unix://{self.socket}"
-        self.db = redis.Redis(unix_socket_path=self.socket, decode_responses=True)
-        self.process: subprocess.Popen[bytes]
-        self.start()
-
-    def start(self) -> None:
-        self.process = start_redis(
-            *("--unixsocket", self.socket, "--port", "0", "--dir", self._folder),
-            *("--appendonly", "yes", "--appendfsync", "always"),
-        )
-        eventually(self.db.ping)
-
-    def die(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-@pytest.fixture
-def store() -> Iterator[DurableRedis]:
-    with tempfile.TemporaryDirectory(prefix="inv-") as folder:
-        running = DurableRedis(folder)
-        yield running
-        running.db.close()
-        stop_process(running.process)
-
-
-class Two:
-    """Two servers on one Redis, and the load on them."""
-
-    def __init__(self, start: Callable[..., Running], folder: Path, url: str) -> None:
-        self._start, self._folder, self._url = start, folder, url
-        self.servers: list[Running] = []
-        self.load: Load
-
-    async def open(self) -> None:
-        self.servers += await asyncio.gather(*[self.start_server(n) for n in range(2)])
-        self.load = Load([address(server) for server in self.servers], timeout_s=3)
-        await self.load.stock_up()
-
-    async def start_server(self, number: int) -> Running:
-        flags = (
-            *("--redis-url", self._url, "--durability", "require", "--stall-timeout-s", "0.5"),
-            *("--drain-notice-s", "0"),
-        )
-        folder = self._folder / f"server{number}"
-        return await asyncio.to_thread(self._start, *flags, data_dir=folder)
-
-    async def settle(self) -> int:
-        """Repeats what was not answered; then nothing moves any more."""
-        count = await self.load.settle()
-        await self.load.close()
-        await asyncio.gather(*[asyncio.to_thread(server.close) for server in self.servers])
-        return count
-
-
-@contextlib.asynccontextmanager
-async def two_servers(
-    start: Callable[..., Running], folder: Path, url: str
-) -> AsyncIterator[tuple[Two, Load]]:
-    two = Two(start, folder, url)
-    await two.open()
-    try:
-        yield two, two.load
-    finally:
-        await two.load.close()
-
-
-def address(server: Running) -> str:
-    return f"127.0.0.1:{server.port}"
 
 
 def is_unknown(asking: Asking) -> bool:

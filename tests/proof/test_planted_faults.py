@@ -35,6 +35,8 @@ if known then
 end
 """
 PLACED = "return { 'ok', hold.record }"
+UNITS_ON_HAND = "  local units = level.on_hand\n"
+ALERT_CHECK = "if level and level.state_before and "
 FAULTS = {
     "units that are held are promised again": [
         Fault(
@@ -66,6 +68,18 @@ FAULTS = {
             "if answer then return answer end\n",
             "if answer and answer[1] ~= 'hold_ended' then return answer end\n",
         )
+    ],
+    "a low level recovers before it is past its rearm point": [
+        Fault("include/level.lua", "units > level.rearm_point", "units > level.reorder_point")
+    ],
+    "alerts are decided by what is on hand": [
+        Fault("include/level.lua", "  local units = available(level)\n", UNITS_ON_HAND)
+    ],
+    "what expires sends no alert": [
+        Fault("include/journal.lua", ALERT_CHECK, ALERT_CHECK + "kind ~= 'EXPIRE' and ")
+    ],
+    "an alert tells what was there before the call, and not before its movement": [
+        Fault("include/journal.lua", "  if level then level.units_before = nil end\n", "")
     ],
 }
 

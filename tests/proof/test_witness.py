@@ -1,4 +1,4 @@
-"""A hundred thousand operations at once on two servers: every answer is true."""
+"""A hundred thousand operations at once on two servers: every answer and every alert is true."""
 
 from __future__ import annotations
 
@@ -34,10 +34,16 @@ async def test_a_hundred_thousand_operations_are_told_as_they_happened(
 
     seen = assert_told_as_it_happened(load.askings, db)
     assert seen.counts["operations asked for"] + seen.counts["reads"] >= OPERATIONS
-    # The load is of every kind: much is refused, repeated, read and left to expire.
+    # The load is of every kind: much is refused, repeated, read and left to expire, and levels
+    # become low, run out and recover in every way.
     assert seen.refusals.keys() >= {
         *("INSUFFICIENT_STOCK", "BELOW_HELD", "HOLD_EXPIRED", "QUANTITY_EXCEEDS_HELD"),
         *("HOLD_ALREADY_CONFIRMED", "HOLD_ALREADY_RELEASED"),
     }
+    assert seen.alerts.keys() >= {
+        *(("LOW", "HOLD"), ("OUT", "HOLD"), ("RECOVERED", "RELEASE"), ("RECOVERED", "EXPIRE")),
+        *(("LOW", "POLICY"), ("RECOVERED", "POLICY"), ("LOW", "SALE"), ("RECOVERED", "ADJUST")),
+    }
+    assert seen.counts["alerts"] > 1000
     assert min(seen.counts[name] for name in ("of them replays", "reads", "expiries")) > 500
     assert outcomes(load.askings)["OK"] > OPERATIONS / 2

@@ -14,12 +14,16 @@ from google.protobuf.duration_pb2 import Duration
 from inventory.v1 import hold_service_pb2 as hold_pb
 from inventory.v1 import stock_service_pb2 as stock_pb
 
+from inventory_server.domain.model import Level
 from inventory_server.server import Server
 from inventory_server.settings import Settings
 from inventory_server.stores.operation_id import operation_id
+from inventory_server.stores.records import parse_level
 from tests.calls import line
+from tests.proof.alerts import By, crossing
+from tests.proof.journals import Movement, Sent, Store, read_store
 from tests.proof.load import COLD, READS, Asking, Load
-from tests.proof.witness import Movement, Store, read_store, witness
+from tests.proof.witness import witness
 
 Recorded = tuple[list[Asking], Store]
 
@@ -36,6 +40,10 @@ async def record(redis_url: str) -> list[Asking]:
     await load.stock_up()
     await load.hoard(6)
     await load.run(700, callers=20)
+    points = stock_pb.SetStockPolicyLine(
+        sku=COLD[0], location="online", reorder_point=2, rearm_point=1
+    )
+    await load.ask("SetStockPolicy", stock_pb.SetStockPolicyRequest(lines=[points]))
     # A change at the end of a journal that is in no other one.
     await load.ask("RecordSale", stock_pb.RecordSaleRequest(lines=[line(COLD[0])]))
     await load.close()
@@ -56,7 +64,8 @@ def recorded(true_recording: Recorded) -> Recorded:
     """A copy, to do with as one likes."""
     askings, store = true_recording
     journals = {n: list(journal) for n, journal in store.journals.items()}
-    return deepcopy(askings), store._replace(journals=journals)
+    alerts = {n: list(stream) for n, stream in store.alerts.items()}
+    return deepcopy(askings), store._replace(journals=journals, alerts=alerts)
 
 
 def first(askings: list[Asking], wanted: Callable[[Asking], Any]) -> Asking:
@@ -135,7 +144,7 @@ def test_a_change_that_nobody_asked_for_is_seen(recorded: Recorded) -> None:
 
 def test_half_of_a_change_is_seen(recorded: Recorded) -> None:
     askings, store = recorded
-    set_up = operation_id(store.secret, "SetStock", "", askings[0].key)
+    set_up = operation_id(store.secret, "SetStockPolicy", "", askings[0].key)
     first_movement = store.journals[3][0]
     assert first_movement.op == set_up
     store.journals[3] = [m._replace(seq=m.seq - 1) for m in store.journals[3][1:]]
@@ -213,6 +222,82 @@ def test_a_read_of_a_hold_that_was_never_so_is_seen(recorded: Recorded) -> None:
     assert_seen(recorded, "read a hold that was not so then")
 
 
+# Alerts
+
+
+def stream_of(recorded: Recorded) -> list[Sent]:
+    """The alerts of the partition that has most."""
+    stream = max(recorded[1].alerts.values(), key=len)
+    assert len(stream) > 8
+    return stream
+
+
+def test_an_alert_that_is_missing_is_seen(recorded: Recorded) -> None:
+    del stream_of(recorded)[5]
+    assert_seen(recorded, "an alert is missing")
+
+
+def test_an_alert_that_is_there_twice_is_seen(recorded: Recorded) -> None:
+    stream = stream_of(recorded)
+    stream.insert(5, stream[5])
+    assert_seen(recorded, "an alert is there twice")
+
+
+def test_alerts_in_another_order_are_seen(recorded: Recorded) -> None:
+    stream = stream_of(recorded)
+    stream[5], stream[6] = stream[6], stream[5]
+    assert_seen(recorded, "an alert is there twice, or out of order")
+
+
+def test_an_alert_that_nothing_caused_is_seen(recorded: Recorded) -> None:
+    stream = stream_of(recorded)
+    stream.append(stream[-1]._replace(seq=stream[-1].seq + 1))
+    assert_seen(recorded, "an alert that nothing caused")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda alert: alert._replace(kind="LOW" if alert.kind == "OUT" else "OUT"),
+        lambda alert: alert._replace(sku="OTHER"),
+        lambda alert: alert._replace(location="store:NOWHERE"),
+        lambda alert: alert._replace(before=alert.before + 1),
+        lambda alert: alert._replace(after=alert.after - 1),
+        lambda alert: alert._replace(level=alert.level._replace(reorder_point=99)),
+        lambda alert: alert._replace(level=alert.level._replace(on_hand=99)),
+        lambda alert: alert._replace(level=None),
+        lambda alert: alert._replace(by=alert.by._replace(cause="REPAIR")),
+        lambda alert: alert._replace(by=alert.by._replace(hold_id="3-other")),
+        lambda alert: alert._replace(by=alert.by._replace(reference="other")),
+        lambda alert: alert._replace(by=alert.by._replace(actor="other")),
+        lambda alert: alert._replace(by=alert.by._replace(time_ms=alert.by.time_ms + 1)),
+    ],
+)
+def test_an_alert_that_says_something_else_is_seen(
+    recorded: Recorded, change: Callable[[Any], Any]
+) -> None:
+    stream = stream_of(recorded)
+    stream[5] = stream[5]._replace(alert=change(stream[5].alert))
+    assert_seen(recorded, "another alert had to come of it")
+
+
+def test_an_alert_with_the_id_of_another_movement_is_seen(recorded: Recorded) -> None:
+    stream = stream_of(recorded)
+    stream[5] = stream[5]._replace(movement_id=stream[6].movement_id)
+    assert_seen(recorded, "another alert had to come of it")
+
+
+def test_an_answer_with_another_default_policy_is_seen(recorded: Recorded) -> None:
+    first(recorded[0], lambda a: a.verb == "SetStockPolicy").answer.defaults[0].rearm_point += 1
+    assert_seen(recorded, "told other defaults than the journal has")
+
+
+def test_a_refusal_for_points_that_would_not_have_come_is_seen(recorded: Recorded) -> None:
+    refused = first(recorded[0], lambda a: a.refusal == "REARM_BELOW_REORDER")
+    refused.facts["rearm_point"] = "4711"
+    assert_seen(recorded, "refused for points that would not have come")
+
+
 # Journals written by hand
 
 SECRET, NOW_MS, TTL_MS = b"secret", 1_800_000_000_000, 60_000
@@ -225,6 +310,8 @@ class Forgery:
     def __init__(self) -> None:
         self.askings: list[Asking] = []
         self.journals: dict[int, list[Movement]] = {3: []}
+        self.alerts: dict[int, list[Sent]] = {}
+        self.levels: dict[tuple[str, str], Level] = {}
         lines = [stock_pb.SetStockLine(sku="SKU1", location="online", on_hand=1)]
         self.add("SetStock", "s1", stock_pb.SetStockRequest(lines=lines), "SET", (1, 0), "1 0 1")
 
@@ -240,8 +327,19 @@ class Forgery:
             partition, len(journal) + 1, op, number, kind, at_ms, "", (location, sku), *deltas,
             level, *hold,
         )  # fmt: skip
+        self.tell(movement)
         journal.append(movement)
         self.askings.append(Asking(verb, key, request, 1.0, 2.0, refusal="OUTCOME_UNKNOWN"))
+
+    def tell(self, movement: Movement) -> None:
+        """The alert that goes with it, by the alert states that it has."""
+        location, sku = movement.place
+        before, level = self.levels.get(movement.place), parse_level(sku, location, movement.level)
+        by = By(movement.kind, movement.at_ms, hold_id=movement.hold_id)
+        if alert := crossing(before, level, by):
+            stream = self.alerts.setdefault(movement.partition, [])
+            stream.append(Sent(movement.seq, f"{movement.op}.{movement.number}", alert))
+        self.levels[movement.place] = level
 
     def place(self, key: str, level: str) -> None:
         request = hold_pb.PlaceHoldRequest(lines=[line()], ttl=Duration(seconds=TTL_MS // 1000))
@@ -261,7 +359,8 @@ class Forgery:
         self.add(verb, verb, request, kind, (sold, -1), level, at_ms, hold)
 
     def violations(self) -> list[str]:
-        return witness(self.askings, Store(self.journals, "store", "1", SECRET)).violations
+        store = Store(self.journals, self.alerts, "store", "1", SECRET)
+        return witness(self.askings, store).violations
 
 
 ALL_OUT = "0 0 0 0 OUT"
@@ -287,7 +386,8 @@ def test_a_hold_that_ended_twice_is_seen() -> None:
     forgery.place("h1", f"1 1 2 {ALL_OUT}")
     forgery.end("ReleaseHold", "1 0 3")
     forgery.end("ConfirmHold", f"0 -1 4 {ALL_OUT}")
-    (violation,) = forgery.violations()
+    violation, of_its_alert = forgery.violations()
+    assert of_its_alert.startswith("an alert that nothing caused")
     assert violation.startswith("against the rules: Refusal(reason='HOLD_ALREADY_RELEASED'")
 
 
@@ -303,6 +403,49 @@ def test_a_level_that_does_not_follow_is_seen() -> None:
     forgery = Forgery()
     forgery.place("h1", f"1 1 3 {ALL_OUT}")
     assert forgery.violations()[0].startswith("a level does not follow from what it was")
+
+
+LOW = "0 0 1 3 LOW"
+
+
+def trembling() -> Forgery:
+    """One unit, which is low until there are more than three."""
+    forgery = Forgery()
+    points = stock_pb.SetStockPolicyLine(
+        sku="SKU1", location="online", reorder_point=1, rearm_point=3
+    )
+    request = stock_pb.SetStockPolicyRequest(lines=[points])
+    forgery.add("SetStockPolicy", "p1", request, "POLICY", (0, 0), f"1 0 2 {LOW}")
+    return forgery
+
+
+def adjust(forgery: Forgery, delta: int, level: str) -> None:
+    one = stock_pb.AdjustStockLine(sku="SKU1", location="online", delta=delta)
+    request = stock_pb.AdjustStockRequest(lines=[one])
+    forgery.add("AdjustStock", level, request, "ADJUST", (delta, 0), level)
+
+
+def test_a_level_that_trembles_by_the_rules_passes() -> None:
+    forgery = trembling()
+    adjust(forgery, 2, f"3 0 3 {LOW}")
+    adjust(forgery, 1, "4 0 4 0 0 1 3 OK")
+    assert forgery.violations() == []
+    assert [sent.alert.kind for sent in forgery.alerts[3]] == ["LOW", "RECOVERED"]
+
+
+def test_a_level_that_recovers_before_its_rearm_point_is_seen() -> None:
+    forgery = trembling()
+    adjust(forgery, 2, "3 0 3 0 0 1 3 OK")
+    violation, of_its_alert = forgery.violations()
+    assert violation.startswith("other levels had to come of it")
+    assert of_its_alert.startswith("an alert that nothing caused")
+
+
+def test_a_level_that_is_low_without_an_alert_is_seen() -> None:
+    forgery = trembling()
+    forgery.alerts[3].clear()
+    (violation,) = forgery.violations()
+    assert violation.startswith("an alert is missing")
 
 
 def test_two_journals_with_two_orders_are_seen() -> None:

@@ -11,127 +11,19 @@ import contextlib
 import gc
 import sys
 from binascii import a2b_base64
-from bisect import bisect_left, bisect_right
-from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from math import inf
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-from inventory.v1 import hold_service_pb2 as hold_pb
-
-from inventory_server.domain.model import CountLine, Hold, HoldLine, Level, Line
-from inventory_server.stores.keys import partition_of
-from inventory_server.stores.operation_id import operation_id
-from inventory_server.stores.records import parse_hold, parse_level
+from inventory_server.domain.model import Level
 from tests.fold import assert_journal_folds_to_state
+from tests.proof.books import policy_of
+from tests.proof.journals import Store, read_store
 from tests.proof.load import READS, Asking
-from tests.proof.model import Answer, Model, Place, Refusal, Result, is_due
-
-PAGE = 10_000
-PARTITIONS = 16
-
-
-class Movement(NamedTuple):
-    """An entry of a journal."""
-
-    partition: int
-    seq: int
-    op: str
-    number: int
-    kind: str
-    at_ms: int
-    actor: str
-    place: Place
-    on_hand_delta: int
-    held_delta: int
-    level: str
-    hold_id: str
-    hold: str
-    record: str
-
-
-class Store(NamedTuple):
-    """What the witness reads: the journals by partition, and who the store is."""
-
-    journals: dict[int, list[Movement]]
-    store_id: str
-    epoch: str
-    secret: bytes
-
-
-def movement_of(partition: int, entry_id: str, entry: dict[str, str]) -> Movement:
-    """A movement from an entry as Redis has it."""
-    op, _, number = entry["id"].rpartition(".")
-    on_hand, _, held = entry["delta"].partition(" ")
-    return Movement(
-        partition, int(entry_id.partition("-")[0]), op, int(number), entry["kind"],
-        int(entry["at_ms"]), entry["actor"], (entry["location"], entry["sku"]), int(on_hand),
-        int(held), entry["level"], entry["hold_id"], entry["hold"], entry["record"],
-    )  # fmt: skip
-
-
-def read_store(db: Any) -> Store:
-    """All journals, from a client that decodes replies."""
-    journals: dict[int, list[Movement]] = {}
-    for n in range(PARTITIONS):
-        journal: list[Movement] = []
-        while page := db.xrange(
-            f"inv:{{{n}}}:journal", f"({journal[-1].seq}-0" if journal else "-", "+", PAGE
-        ):
-            journal += [movement_of(n, entry_id, entry) for entry_id, entry in page]
-        journals[n] = journal
-    store_id, epoch, secret = db.hmget("inv:{0}:meta", "store_id", "epoch", "secret")
-    return Store(journals, store_id, epoch, bytes.fromhex(secret))
-
-
-@dataclass(slots=True, eq=False)
-class Operation:
-    """One run of a script: its movements, who asked for it, and when callers knew of it."""
-
-    op: str
-    verb: str = ""
-    request: Any = None
-    movements: list[Movement] = field(default_factory=list)
-    reach: dict[int, int] = field(default_factory=dict)
-    """How far it goes in each journal."""
-    first_sent: float = -inf
-    first_answered: float = inf
-    levels: dict[Place, Level] = field(default_factory=dict)
-    hold: Hold | None = None
-    """What the journal says that they became."""
-    answer: bytes = b""
-    fresh_answers: int = 0
-
-    @property
-    def at_ms(self) -> int:
-        return self.movements[0].at_ms
-
-    @property
-    def hold_id(self) -> str:
-        return self.movements[0].hold_id
-
-    def __str__(self) -> str:
-        return f"{self.verb or 'expiry'} {self.op} {self.reach} {self.movements}"
-
-
-@dataclass(slots=True)
-class Findings:
-    """What the witness saw."""
-
-    violations: list[str] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    refusals: Counter[str] = field(default_factory=Counter)
-    clock_jumps: bool = False
-
-    def add(self, what: str, *about: object) -> None:
-        self.violations.append(" ".join([what, *map(str, about)])[:600])
-
-    def summary(self) -> str:
-        """One line to quote."""
-        counts = ", ".join(f"{name}: {count:,}" for name, count in self.counts.items())
-        refusals = ", ".join(f"{name} {count:,}" for name, count in sorted(self.refusals.items()))
-        return f"{counts}; refused: {refusals or 'none'}; violations: {len(self.violations)}"
+from tests.proof.messages import is_well_told, told_hold, told_level
+from tests.proof.operations import Findings, Ids, Operation, attribute, group, in_order, merge
+from tests.proof.replay import History, Replay, lines_of, policies_of
+from tests.proof.stock_verbs import is_rearm_low, merged
+from tests.proof.words import sum_up
 
 
 def witness(askings: Sequence[Asking], store: Store, *, clock_jumps: bool = False) -> Findings:
@@ -139,17 +31,18 @@ def witness(askings: Sequence[Asking], store: Store, *, clock_jumps: bool = Fals
 
     Where the clock jumps, a hold may be past its deadline, and then before it again.
     """
-    seen, ids = Findings(clock_jumps=clock_jumps), _Ids(store.secret)
-    operations = _group(store, seen)
+    seen, ids = Findings(clock_jumps=clock_jumps), Ids(store.secret)
+    operations = group(store, seen)
     changes = [asking for asking in askings if asking.verb not in READS]
-    _attribute(changes, operations, ids, seen)
+    attribute(changes, operations, ids, seen)
     replay = Replay(seen)
-    for operation in _merge(operations, seen):
+    for operation in merge(operations, seen):
         replay.follow(operation)
     answers = _Answers(store, operations, ids, seen)
     for asking in changes:
         if asking.answer is not None:
             answers.check(asking)
+    check_alerts(store, replay, seen)
     _check_real_time(operations.values(), seen)
     replay.check_misses()
     for asking in askings:
@@ -184,360 +77,35 @@ def assert_told_as_it_happened(askings: Sequence[Asking], db: Any, **more: int) 
     return seen
 
 
-# What happened
-
-
-class _Ids:
-    """The operation that each asking would be."""
-
-    def __init__(self, secret: bytes) -> None:
-        self._secret = secret
-        self._known: dict[tuple[str, str], str] = {}
-
-    def of(self, asking: Asking) -> str:
-        name = (asking.verb, asking.key)
-        if name not in self._known:
-            self._known[name] = operation_id(self._secret, asking.verb, "", asking.key)
-        return self._known[name]
-
-
-def _group(store: Store, seen: Findings) -> dict[str, Operation]:
-    """Operations by id; each stands in a journal once, in one piece."""
-    operations: dict[str, Operation] = {}
-    for n, journal in store.journals.items():
-        last = ""
-        for place, movement in enumerate(journal, 1):
-            if movement.seq != place:
-                seen.add("a gap or a turn in a journal:", place, movement)
-            operation = operations.get(movement.op)
-            if operation is None:
-                operation = operations[movement.op] = Operation(movement.op)
-            elif n in operation.reach and movement.op != last:
-                seen.add("applied twice:", movement)
-            operation.movements.append(movement)
-            operation.reach[n] = movement.seq
-            last = movement.op
-    for operation in operations.values():
-        moves = operation.movements
-        if len(operation.reach) > 1:
-            moves.sort(key=lambda movement: movement.number)
-        first = moves[0].number
-        if first > 1 or [m.number for m in moves] != list(range(first, first + len(moves))):
-            seen.add("a part is there twice, or missing:", operation)
-        if len({m.at_ms for m in moves}) > 1:
-            seen.add("not at one time:", operation)
-    return operations
-
-
-def _attribute(
-    changes: Sequence[Asking], operations: dict[str, Operation], ids: _Ids, seen: Findings
-) -> None:
-    """Who asked for each operation, and when; nothing happened that nobody asked for."""
-    for asking in changes:
-        operation = operations.get(ids.of(asking))
-        if operation is not None:
-            if not operation.verb or asking.sent_at < operation.first_sent:
-                operation.first_sent = asking.sent_at
-            operation.verb, operation.request = asking.verb, asking.request
-    for operation in operations.values():
-        by_sweeper = {(m.kind, m.actor) for m in operation.movements} == {("EXPIRE", "sweeper")}
-        is_expiry = by_sweeper and operation.op == f"expire-{operation.hold_id}"
-        if not operation.verb and not is_expiry:
-            seen.add("nobody asked for:", operation)
-
-
-def _in_order(operations: Iterable[Operation]) -> dict[int, list[Operation]]:
-    """Each partition's operations, in the order of its journal."""
-    queues: dict[int, list[Operation]] = defaultdict(list)
-    for operation in operations:
-        for n in operation.reach:
-            queues[n].append(operation)
-    for n, queue in queues.items():
-        queue.sort(key=lambda operation: operation.reach[n])
-    return queues
-
-
-def _merge(operations: dict[str, Operation], seen: Findings) -> list[Operation]:
-    """One order that agrees with the order in every journal."""
-    queues = _in_order(operations.values())
-    heads, waits = dict.fromkeys(queues, 0), {o.op: len(o.reach) for o in operations.values()}
-    ordered: list[Operation] = []
-    arriving = list(queues)
-    while arriving:
-        n = arriving.pop()
-        if heads[n] == len(queues[n]):
-            continue
-        operation = queues[n][heads[n]]
-        waits[operation.op] -= 1
-        if waits[operation.op] == 0:
-            ordered.append(operation)
-            for reached in operation.reach:
-                heads[reached] += 1
-                arriving.append(reached)
-    if len(ordered) < len(operations):
-        stuck = {queues[n][at].op: n for n, at in heads.items() if at < len(queues[n])}
-        seen.add("the journals contradict one another about the order of:", stuck)
-    return ordered
-
-
-# What had to happen
-
-
-class History:
-    """The states of each thing, and when each may have been the present one."""
-
-    def __init__(self) -> None:
-        self._steps: dict[Hashable, list[tuple[Any, Operation]]] = defaultdict(list)
-        self._spans: dict[Hashable, tuple[dict[Any, list[int]], list[float], list[float]]] = {}
-
-    def add(self, thing: Hashable, state: Any, operation: Operation) -> None:
-        self._steps[thing].append((state, operation))
-
-    def was(self, thing: Hashable, state: Any, asking: Asking) -> bool:
-        """Whether the thing may have been so at some moment while this was asked."""
-        window = self._window(thing, asking.sent_at, asking.answered_at)
-        found = self._spans[thing][0].get(state, [])
-        at = bisect_left(found, window.start)
-        return at < len(found) and found[at] in window
-
-    def was_any(
-        self, thing: Hashable, wanted: Callable[[Any], bool], since: float, until: float
-    ) -> bool:
-        """The same for a state of which only something is known."""
-        window, steps = self._window(thing, since, until), self._steps[thing]
-        return any(wanted(steps[number][0]) for number in window)
-
-    def _window(self, thing: Hashable, since: float, until: float) -> range:
-        """The numbers of the states that may have been there in this time."""
-        _, begins, ends = self._spans.get(thing) or self._span(thing)
-        return range(bisect_left(ends, since), bisect_right(begins, until))
-
-    def _span(self, thing: Hashable) -> tuple[dict[Any, list[int]], list[float], list[float]]:
-        """A state is there at the earliest when all up to it were asked for, and at the latest
-        until one that came after it was answered.
-        """
-        steps = self._steps.get(thing, [])
-        numbers: dict[Any, list[int]] = defaultdict(list)
-        begins, ends = [], []
-        latest, earliest = -inf, inf
-        for number, (state, operation) in enumerate(steps):
-            numbers[state].append(number)
-            latest = max(latest, operation.first_sent)
-            begins.append(latest)
-        for _, operation in reversed(steps):
-            ends.append(earliest)
-            earliest = min(earliest, operation.first_answered)
-        ends.reverse()
-        self._spans[thing] = (numbers, begins, ends)
-        return self._spans[thing]
-
-
-KINDS = {
-    "PlaceHold": {"HOLD"},
-    "ConfirmHold": {"CONFIRM", "RELEASE", "REHOLD"},
-    "ReleaseHold": {"RELEASE"},
-    "ExtendHold": {"EXTEND"},
-    "AdjustStock": {"ADJUST"},
-    "SetStock": {"SET"},
-    "RecordSale": {"SALE"},
-    "TransferStock": {"TRANSFER_OUT", "TRANSFER_IN"},
-    "": {"EXPIRE"},
-}
-
-
-class Replay(Model):
-    """The model, led along the operations; each is held against what the model makes of it."""
-
-    def __init__(self, seen: Findings) -> None:
-        super().__init__()
-        self.seen = seen
-        self.history = History()
-        self.ended_by: dict[str, Operation] = {}
-        self.gave_nothing: list[tuple[Place, Operation]] = []
-        self._open: dict[Place, dict[str, None]] = defaultdict(dict)
-        self._acts: dict[str, Callable[[Operation, Any], Result]] = {
-            "PlaceHold": self._place_again, "ConfirmHold": self._confirm_again,
-            "ReleaseHold": self._release_again, "ExtendHold": self._extend_again,
-            "AdjustStock": self._adjust_again, "SetStock": self._set_again,
-            "RecordSale": self._sell_again, "TransferStock": self._transfer_again,
-            "": self._expire_again,
-        }  # fmt: skip
-
-    def follow(self, operation: Operation) -> None:
-        """One operation, after all that came before it."""
-        self._read(operation)
-        if not {movement.kind for movement in operation.movements} <= KINDS[operation.verb]:
-            self.seen.add("not a movement of this verb:", operation)
-        result = self._acts[operation.verb](operation, operation.request)
-        if isinstance(result, Refusal):
-            self.seen.add("against the rules:", result, operation)
-        elif result.replayed:
-            self.seen.add("done again, though it was done:", operation)
-        elif list(result.levels) != list(operation.levels.values()):
-            self.seen.add("other levels had to come of it:", result.levels, operation)
-        elif result.hold != operation.hold:
-            self.seen.add("another hold had to come of it:", result.hold, operation)
-        self._take_over(operation)
-
-    def _read(self, operation: Operation) -> None:
-        """What the journal says; each level follows from what it was."""
-        for movement in operation.movements:
-            place = movement.place
-            if movement.level:
-                level = parse_level(place[1], place[0], movement.level)
-                before = operation.levels.get(place) or self.levels.get(place)
-                if before is None:
-                    before = Level(place[1], place[0], 0, 0, movement.seq - 1)
-                if (level.on_hand, level.held, level.version) != (
-                    before.on_hand + movement.on_hand_delta,
-                    before.held + movement.held_delta,
-                    before.version + 1,
-                ):
-                    self.seen.add("a level does not follow from what it was:", before, movement)
-                operation.levels[place] = level
-            if movement.hold:
-                if operation.hold or movement.partition != int(movement.hold_id.partition("-")[0]):
-                    self.seen.add("a hold is told of twice, or not at home:", operation)
-                operation.hold = parse_hold(movement.hold_id, movement.record, movement.hold)
-
-    def _take_over(self, operation: Operation) -> None:
-        """Goes on from what the journal says, so that one fault is not many."""
-        for place, level in operation.levels.items():
-            self.levels[place] = level
-            self.history.add(place, level, operation)
-            units = level.on_hand - level.held - level.safety_stock
-            self.history.add(("available", *place), units, operation)
-        hold = operation.hold
-        if hold is None:
-            return
-        self.holds[hold.hold_id] = hold
-        self.history.add(hold.hold_id, hold, operation)
-        if hold.state != "HELD":
-            self.ended_by.setdefault(hold.hold_id, operation)
-        for line in hold.lines:
-            holders = self._open[line.location, line.sku]
-            if line.held:
-                holders[hold.hold_id] = None
-            else:
-                holders.pop(hold.hold_id, None)
-
-    def expire_level(self, place: Place, now_ms: int) -> int:
-        """As the model's, by an index of the holds that are open."""
-        found = [self.holds[hold_id] for hold_id in self._open[place]]
-        return len([self.expire(hold) for hold in found if is_due(hold, now_ms)])
-
-    def _place_again(self, operation: Operation, request: Any) -> Result:
-        lines = _lines(request.lines)
-        home = partition_of(min(line.location for line in lines), PARTITIONS)
-        hold_id = f"{home}-{operation.op}"
-        ttl_ms = request.ttl.ToMilliseconds()
-        texts = (request.reference, request.note)
-        # A level that gave nothing to a part leaves no trace in its journal, so the order of
-        # the journals does not tell when it was looked at.
-        reached = [x for x in lines if partition_of(x.location, PARTITIONS) in operation.reach]
-        if request.allow_partial:
-            missed = [(x.location, x.sku) for x in lines if x not in reached]
-            self.gave_nothing += [(place, operation) for place in missed]
-            lines = reached
-        return self.place(
-            operation.op, lines, operation.at_ms, hold_id, ttl_ms, texts, request.allow_partial
-        )
-
-    def check_misses(self) -> None:
-        """What gave nothing to a part of a hold had nothing, at some moment while it was asked."""
-        for (location, sku), operation in self.gave_nothing:
-            thing = ("available", location, sku)
-            since, until = operation.first_sent, operation.first_answered
-            if not self.history.was_any(thing, lambda units: units <= 0, since, until):
-                self.seen.add("gave nothing, and had something:", location, sku, operation)
-
-    def _confirm_again(self, operation: Operation, request: Any) -> Result:
-        result = self.confirm(
-            operation.op, request.hold_id, operation.at_ms, _lines(request.lines),
-            request.keep_rest, request.rehold_if_expired,
-        )  # fmt: skip
-        is_reheld = operation.movements[0].kind == "REHOLD"
-        if isinstance(result, Answer) and result.reheld != is_reheld:
-            self.seen.add("taken again, or not, against the rules:", operation)
-        return result
-
-    def _release_again(self, operation: Operation, request: Any) -> Result:
-        return self.release(operation.op, request.hold_id, operation.at_ms, _lines(request.lines))
-
-    def _extend_again(self, operation: Operation, request: Any) -> Result:
-        ttl_ms = request.ttl.ToMilliseconds()
-        return self.extend(operation.op, request.hold_id, operation.at_ms, ttl_ms)
-
-    def _expire_again(self, operation: Operation, request: Any) -> Result:
-        hold = self.holds.get(operation.hold_id)
-        if hold is None or not is_due(hold, operation.at_ms):
-            return Refusal("NOT_DUE")
-        return self.expire(hold)
-
-    def _adjust_again(self, operation: Operation, request: Any) -> Result:
-        lines = [Line(line.sku, line.location, line.delta) for line in request.lines]
-        return self.adjust(operation.op, lines, operation.at_ms)
-
-    def _set_again(self, operation: Operation, request: Any) -> Result:
-        lines = [CountLine(x.sku, x.location, x.on_hand, None) for x in request.lines]
-        return self.set(
-            operation.op, lines, operation.at_ms, force=request.force,
-            first_versions={place: level.version for place, level in operation.levels.items()},
-        )  # fmt: skip
-
-    def _sell_again(self, operation: Operation, request: Any) -> Result:
-        return self.sell(operation.op, _lines(request.lines), operation.at_ms)
-
-    def _transfer_again(self, operation: Operation, request: Any) -> Result:
-        source, target = request.from_location, request.to_location
-        deltas = [Line(line.sku, source, -line.quantity) for line in request.lines]
-        deltas += [Line(line.sku, target, line.quantity) for line in request.lines]
-        return self.transfer(operation.op, deltas, operation.at_ms)
-
-
-def _lines(lines: Iterable[Any]) -> list[Line]:
-    return [Line(line.sku, line.location, line.quantity) for line in lines]
-
-
-def _units(lines: Iterable[Any]) -> dict[Place, int]:
-    units: dict[Place, int] = defaultdict(int)
-    for line in lines:
-        units[line.location, line.sku] += line.quantity
-    return units
-
-
-# What callers were told
-
-_STATES = {number: name.removeprefix("HOLD_STATE_") for name, number in hold_pb.HoldState.items()}
-
-
-def told_hold(hold: hold_pb.Hold) -> Hold:
-    """A hold as a caller was told."""
-    lines = [
-        HoldLine(x.sku, x.location, x.quantity, x.held, x.confirmed, x.released, x.expired)
-        for x in hold.lines
-    ]
-    return Hold(
-        hold.hold_id, _STATES[hold.state], tuple(lines), hold.create_time.ToMilliseconds(),
-        hold.expire_time.ToMilliseconds(),
-        hold.resolve_time.ToMilliseconds() if hold.HasField("resolve_time") else None,
-        hold.reference, hold.note, "" if hold.actor == "anonymous" else hold.actor,
-    )  # fmt: skip
-
-
 def agrees(told: Any, level: Level) -> bool:
     """Whether a caller was told this level."""
-    units = level.on_hand - level.held - level.safety_stock
-    return (told.location, told.sku, told.on_hand, told.held, told.version, told.available) == (
-        level.location, level.sku, level.on_hand, level.held, level.version, units,
-    )  # fmt: skip
+    return is_well_told(told) and told_level(told, level.alert_state) == level
+
+
+def check_alerts(store: Store, replay: Replay, seen: Findings) -> None:
+    """The streams have all alerts that the rules ask for, each once and in order, and no other."""
+    due = dict(replay.due_alerts)
+    for n, stream in store.alerts.items():
+        last = 0
+        for sent in stream:
+            if sent.seq <= last:
+                seen.add("an alert is there twice, or out of order:", n, sent)
+                continue
+            last, wanted = sent.seq, due.pop((n, sent.seq), None)
+            if wanted is None:
+                seen.add("an alert that nothing caused:", n, sent)
+            elif sent != wanted:
+                seen.add("another alert had to come of it:", wanted, sent)
+            seen.alerts[sent.alert.kind, sent.alert.by.cause] += 1
+    for missing in due.items():
+        seen.add("an alert is missing:", *missing)
 
 
 class _Answers:
     """Each answer is an operation's, at the place that its cursor says, and all of it is true."""
 
     def __init__(
-        self, store: Store, operations: dict[str, Operation], ids: _Ids, seen: Findings
+        self, store: Store, operations: dict[str, Operation], ids: Ids, seen: Findings
     ) -> None:
         self._store, self._operations, self._ids, self._seen = store, operations, ids, seen
         self._at = {place: o for o in operations.values() for place in o.reach.items()}
@@ -565,14 +133,19 @@ class _Answers:
             self._check_content(asking, operation)
 
     def _check_content(self, asking: Asking, operation: Operation) -> None:
-        told = () if asking.verb == "ExtendHold" else asking.answer.levels
-        levels = list(operation.levels.values())
+        told = [] if asking.verb == "ExtendHold" else list(asking.answer.levels)
+        levels = [level for level in operation.levels.values() if level.sku]
         if len(told) != len(levels) or not all(map(agrees, told, levels)):
             self._seen.add("told other levels than the journal has:", operation, asking)
+        if asking.verb == "SetStockPolicy":
+            defaults = [policy_of(level) for level in operation.levels.values() if not level.sku]
+            if [policy_of(default) for default in asking.answer.defaults] != defaults:
+                self._seen.add("told other defaults than the journal has:", operation, asking)
         if operation.hold is not None and told_hold(asking.answer.hold) != operation.hold:
             self._seen.add("told another hold than the journal has:", operation, asking)
         if asking.verb == "PlaceHold":
-            asked, given = _units(asking.request.lines), _units(asking.answer.hold.lines)
+            both = (asking.request.lines, asking.answer.hold.lines)
+            asked, given = [sum_up(lines_of(lines)) for lines in both]
             lacks = [(*p, n, given.get(p, 0)) for p, n in asked.items() if n > given.get(p, 0)]
             told = [(x.location, x.sku, x.requested, x.held) for x in asking.answer.shortages]
             if sorted(told) != sorted(lacks):
@@ -602,7 +175,7 @@ class _Answers:
 
 def _check_real_time(operations: Iterable[Operation], seen: Findings) -> None:
     """What was answered before something else was sent stands before it in every journal."""
-    for queue in _in_order(operations).values():
+    for queue in in_order(operations).values():
         latest = queue[0]
         for operation in queue:
             if operation.first_answered < latest.first_sent:
@@ -623,11 +196,8 @@ def _check_read(asking: Asking, history: History, seen: Findings) -> None:
             seen.add("read a hold that was not so then:", asking)
         return
     for told in asking.answer.stock.levels:
-        units = told.on_hand - told.held
-        level = Level(told.sku, told.location, told.on_hand, told.held, told.version)
-        # The callers here know no policies, so that the alert state is OK or OUT.
-        level = level._replace(alert_state="OK" if units > 0 else "OUT")
-        if not history.was((told.location, told.sku), level, asking):
+        is_true = history.was((told.location, told.sku), told_level(told), asking)
+        if not is_true or not is_well_told(told):
             seen.add("read a level that was not so then:", told, asking)
 
 
@@ -652,6 +222,8 @@ def _check_refusal(
             seen.add("so much was not available then:", asking)
         if int(facts["requested"]) <= int(facts["sellable"]):
             seen.add("refused for want of what was there:", asking)
+    elif reason == "REARM_BELOW_REORDER":
+        _check_rearm_refusal(asking, replay.history, seen)
     elif reason in _ENDS or reason == "HOLD_EXPIRED":
         hold = replay.holds.get(asking.request.hold_id)
         ended_by = replay.ended_by.get(asking.request.hold_id)
@@ -663,6 +235,20 @@ def _check_refusal(
             seen.add("the hold had not ended then:", asking)
         elif hold.state not in (_ENDS.get(reason, hold.state), "HELD"):
             seen.add("the hold ended otherwise:", hold, asking)
+
+
+def _check_rearm_refusal(asking: Asking, history: History, seen: Findings) -> None:
+    """The level, or default, had a policy of which these points would come."""
+    facts = asking.facts
+    place = (facts["location"], facts["sku"])
+    points = (int(facts["reorder_point"]), int(facts["rearm_point"]))
+    wanted = {(x.location, x.sku): x.policy for x in policies_of(asking.request.lines)}[place]
+
+    def comes_to_it(level: Level) -> bool:
+        return is_rearm_low(merged(policy_of(level), wanted)) == points
+
+    if not history.was_any(place, comes_to_it, asking.sent_at, asking.answered_at):
+        seen.add("refused for points that would not have come:", asking)
 
 
 def _count(
@@ -681,4 +267,5 @@ def _count(
     counts["changes in the journals"] = len(operations)
     counts["expiries"] = sum(not operation.verb for operation in operations.values())
     counts["movements"] = sum(map(len, store.journals.values()))
+    counts["alerts"] = sum(map(len, store.alerts.values()))
     seen.refusals.update(a.refusal for a in changes if a.refusal and not a.is_unknown)

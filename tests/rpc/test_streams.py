@@ -15,12 +15,18 @@ from inventory.v1 import hold_service_pb2 as hold_pb
 from inventory.v1 import movement_pb2
 from inventory.v1 import stock_service_pb2 as stock_pb
 from inventory.v1.alert_service_pb2_grpc import AlertServiceStub
+from inventory.v1.stock_service_pb2_grpc import StockServiceStub
 
+from inventory_server.operations.stock import StockOperations
 from inventory_server.operations.streams import StreamHub
 from inventory_server.server import Server
 from inventory_server.settings import Settings
 from inventory_server.stores.cursor import cursor_at, parse_cursor
-from tests.calls import COUNT, Refusal, key, line, place, refused, set_stock
+from inventory_server.stores.stream_store import StreamStore
+from tests.calls import COUNT, key, line, place, refused, set_stock
+from tests.eventually import eventually_async
+from tests.processes import DurableRedis
+from tests.watch import Watch, watching
 
 NOW = 1_800_000_000_000
 
@@ -35,48 +41,16 @@ def alerts(channel: grpc.aio.Channel) -> AlertServiceStub:
     return AlertServiceStub(channel)
 
 
-class Watch:
-    """A stream: what has come of it."""
-
-    def __init__(self, call: Any) -> None:
-        self.call = call
-        self.cursor = ""
-        self.messages: list[Any] = []
-
-    async def next(self, *, heartbeats: bool = False) -> Any:
-        """The next message, but for heartbeats."""
-        while True:
-            message = await self.call.read()
-            assert message is not grpc.aio.EOF, await self.call.code()
-            self.cursor = message.cursor or self.cursor
-            if heartbeats or message.WhichOneof("event") != "heartbeat":
-                self.messages.append(message)
-                return message
-
-    async def take(self, count: int) -> list[Any]:
-        return [await self.next() for _ in range(count)]
-
-    async def until_end(self) -> Refusal:
-        """Reads on until the server ends the stream."""
-        try:
-            while True:
-                message = await self.call.read()
-                assert message is not grpc.aio.EOF
-                self.cursor = message.cursor or self.cursor
-                self.messages.append(message)
-        except grpc.aio.AioRpcError as error:
-            return Refusal(error)
-
-
 @asynccontextmanager
-async def watching(run: Any, request: Any) -> AsyncIterator[Watch]:
-    """A stream that has begun: its first message has come."""
-    call = run(request)
-    watch = Watch(call)
-    if not request.snapshot and not request.cursor:
-        await watch.next(heartbeats=True)
-    yield watch
-    call.cancel()
+async def serving(settings: Settings) -> AsyncIterator[tuple[Server, grpc.aio.Channel]]:
+    """A server on the test store, and a channel to it."""
+    server = Server(settings)
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            yield server, channel
+    finally:
+        await server.stop()
 
 
 def low(**query: Any) -> pb.WatchLowStockRequest:
@@ -156,6 +130,16 @@ async def test_a_level_that_is_made_empty_is_out_and_recovers_when_it_is_deleted
         (message,) = await watch.take(1)
         assert told([message]) == [("RECOVERED", "SKU1", 0, 0)]
         assert not message.alert.HasField("level")
+
+
+async def test_nothing_is_available_of_a_level_that_is_not_there(stock, alerts) -> None:
+    default = stock_pb.SetStockPolicyLine(location="online", safety_stock=3)
+    await stock.SetStockPolicy(stock_pb.SetStockPolicyRequest(lines=[default]))
+    async with watching(alerts.WatchLowStock, low()) as watch:
+        await set_stock(stock, 0)
+        gone = [stock_pb.DeleteStockLevelsLine(sku="SKU1", location="online")]
+        await stock.DeleteStockLevels(stock_pb.DeleteStockLevelsRequest(lines=gone))
+        assert told(await watch.take(2)) == [("OUT", "SKU1", 0, -3), ("RECOVERED", "SKU1", -3, 0)]
 
 
 async def test_filters_let_through_what_is_asked_for(stock, alerts) -> None:
@@ -277,6 +261,29 @@ async def test_streams_that_are_cut_and_resumed_have_no_gap_and_no_double(
             assert mine == theirs[: len(mine)], "no gap, and in order"
 
 
+async def test_a_change_of_more_than_is_read_at_once_comes_whole(stock, monkeypatch) -> None:
+    monkeypatch.setattr(StreamHub, "A_READ", 5)
+    monkeypatch.setattr(StreamHub, "CHECK_S", 0)
+    locations = ("online", "store:DELHI")
+    lines = [
+        stock_pb.SetStockLine(sku=f"S{n}", location=location, on_hand=n)
+        for location in locations
+        for n in range(12, 30)
+    ]
+    request = stock_pb.WatchStockRequest()
+    async with watching(stock.WatchStock, request) as watch:
+        await watch.next(heartbeats=True)
+        request.cursor = watch.cursor
+        await stock.SetStock(stock_pb.SetStockRequest(lines=lines, reason=COUNT))
+        told_at_once = await watch.take(36)
+    async with watching(stock.WatchStock, request) as again:
+        caught_up = await again.take(36)
+    for messages in (told_at_once, caught_up):
+        for location in locations:
+            movements = [m.movement for m in messages if m.movement.location == location]
+            assert [m.level.on_hand for m in movements] == list(range(12, 30))
+
+
 async def test_a_watcher_reads_its_own_writes(stock) -> None:
     answer = await set_stock(stock, 5)
     await set_stock(stock, 6)
@@ -289,6 +296,33 @@ async def test_a_watcher_reads_its_own_writes(stock) -> None:
         assert message.movement.location == "store:DELHI"
         seqs = parse_cursor(message.cursor, 16).places
         assert seqs[7] == parse_cursor(later.cursor, 16).places[7]
+
+
+async def test_a_cursor_is_good_for_every_stream_at_every_server(settings, db) -> None:
+    async with serving(settings) as (_, first), serving(settings) as (_, second):
+        stock = StockServiceStub(first)
+        streams: dict[str, Any] = {}
+        for name, channel in (("first", first), ("second", second)):
+            streams[f"alerts, {name}"] = (AlertServiceStub(channel).WatchLowStock, low)
+            streams[f"journal, {name}"] = (
+                StockServiceStub(channel).WatchStock,
+                stock_pb.WatchStockRequest,
+            )
+        cursors_of = [(await set_stock(stock, n)).cursor for n in (0, 5, 0, 6, 0, 7)]
+
+        async def on_hands(name: str, cursor: str) -> list[int]:
+            run, request = streams[name]
+            async with watching(run, request(cursor=cursor)) as watch:
+                cursors[name] = [(await watch.next()).cursor, (await watch.next()).cursor]
+                events = [m.alert if "alerts" in name else m.movement for m in watch.messages]
+                return [event.level.on_hand for event in events]
+
+        cursors: dict[str, list[str]] = {}
+        for name in streams:
+            assert await on_hands(name, cursors_of[1]) == [0, 6]
+        for cursor in [pair[0] for pair in cursors.values()]:
+            for name in streams:
+                assert await on_hands(name, cursor) == [6, 0]
 
 
 async def test_a_snapshot_of_all_levels(stock) -> None:
@@ -398,17 +432,134 @@ async def test_one_that_does_not_read_is_told_its_last_cursor_and_loses_nothing(
 
 
 async def test_a_stopping_server_ends_streams_after_a_last_heartbeat(settings, db) -> None:
-    server = Server(settings)
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-        alerts = AlertServiceStub(channel)
-        async with watching(alerts.WatchLowStock, low()) as watch:
-            stopping = asyncio.create_task(server.stop())
+    settings = replace(settings, heartbeat_s=60)
+    async with serving(settings) as (stopping, first), serving(settings) as (_, second):
+        stock, other = StockServiceStub(first), StockServiceStub(second)
+        quiet = stock_pb.WatchStockRequest(locations=["store:DELHI"])
+        async with watching(stock.WatchStock, quiet) as watch:
+            begun_at = watch.cursor
+            await set_stock(other, 1, location="store:DELHI")
+            await watch.take(1)
+            for n in range(5):
+                await set_stock(other, n)
+            stop = asyncio.create_task(stopping.stop())
+            await set_stock(other, 2, location="store:DELHI")
             refusal = await watch.until_end()
-            await stopping
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
-    assert watch.messages[-1].WhichOneof("event") == "heartbeat"
-    assert watch.messages[-1].cursor
+            await stop
+        assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+        assert watch.messages[-1].HasField("heartbeat")
+        assert watch.messages[-1].cursor not in ("", begun_at)
+        told = [m.movement.level.on_hand for m in watch.messages if m.HasField("movement")]
+        quiet.cursor = watch.cursor
+        async with watching(other.WatchStock, quiet) as again:
+            await set_stock(other, 3, location="store:DELHI")
+            while told[-1] != 3:
+                told.append((await again.next()).movement.level.on_hand)
+        assert told == [1, 2, 3]
+
+
+async def test_what_waits_for_a_subscriber_is_told_before_the_last_heartbeat(settings, db) -> None:
+    settings = replace(settings, heartbeat_s=60)
+    async with serving(settings) as (stopping, first), serving(settings) as (_, second):
+        stock, other = StockServiceStub(first), StockServiceStub(second)
+        async with watching(stock.WatchStock, stock_pb.WatchStockRequest()) as watch:
+            await set_stock(stock, 0)
+            await watch.take(1)
+            for on_hand in (1, 2):
+                # More than fits on the way to one who does not read.
+                lines = [
+                    stock_pb.SetStockLine(sku=f"S{n}", location="online", on_hand=on_hand)
+                    for n in range(450)
+                ]
+                await other.SetStock(stock_pb.SetStockRequest(lines=lines, reason=COUNT))
+            (subscriber,) = stopping._hubs[0]._subscribers
+            await eventually_async(lambda: _is_longer(subscriber.waiting, 300))
+            stop = asyncio.create_task(stopping.stop())
+            assert (await watch.until_end()).reason == "DRAINING"
+            await stop
+        told = [m for m in watch.messages if m.HasField("movement")]
+        assert watch.messages[-1].HasField("heartbeat")
+        request = stock_pb.WatchStockRequest(cursor=watch.cursor)
+        async with watching(other.WatchStock, request) as again:
+            await set_stock(other, 3)
+            while told[-1].movement.level.on_hand != 3:
+                told.append(await again.next())
+        seqs = [parse_cursor(m.cursor, 16).places[3] for m in told]
+        assert seqs == list(range(1, 903))
+
+
+async def _is_longer(waiting: Any, count: int) -> bool:
+    return len(waiting) > count
+
+
+@pytest.mark.parametrize("moment", ["snapshot", "catching up", "beginning"])
+async def test_a_stopping_server_ends_streams_that_are_not_at_the_tail_yet(
+    settings, db, monkeypatch, moment
+) -> None:
+    monkeypatch.setattr(StreamHub, "A_READ", 2)
+    async with serving(settings) as (server, channel):
+        stock = StockServiceStub(channel)
+        answer = await set_stock(stock, 0)
+        for n in range(1, 10):
+            await set_stock(stock, n, f"S{n}")
+        stops: list[asyncio.Task[None]] = []
+        name = {"snapshot": "list_low", "catching up": "between", "beginning": "after"}[moment]
+        owner: Any = StockOperations if name == "list_low" else StreamStore
+        method = getattr(owner, name)
+
+        async def stop_first(*arguments: Any, **more: Any) -> Any:
+            if not stops:
+                stops.append(asyncio.create_task(server.stop()))
+                await asyncio.sleep(0)
+            return await method(*arguments, **more)
+
+        monkeypatch.setattr(owner, name, stop_first)
+        request = {
+            "snapshot": stock_pb.WatchStockRequest(snapshot=True),
+            "catching up": stock_pb.WatchStockRequest(cursor=answer.cursor),
+            "beginning": stock_pb.WatchStockRequest(),
+        }[moment]
+        watch = Watch(stock.WatchStock(request))
+        assert (await watch.until_end()).reason == "DRAINING"
+        if moment != "snapshot":
+            assert watch.messages[-1].HasField("heartbeat")
+            told = sum(m.HasField("movement") for m in watch.messages)
+            assert parse_cursor(watch.cursor, 16).places[3] == (10 if told == 0 else 1 + told)
+        await asyncio.gather(*stops)
+
+
+async def test_a_stream_goes_on_by_itself_where_redis_dies_and_comes_back(
+    settings, store: DurableRedis
+) -> None:
+    settings = replace(settings, redis_url=store.url, durability="require")
+    async with serving(settings) as (server, channel):
+        stock, alerts = StockServiceStub(channel), AlertServiceStub(channel)
+        async with (
+            watching(stock.WatchStock, stock_pb.WatchStockRequest()) as journal,
+            watching(alerts.WatchLowStock, low()) as watch,
+        ):
+            for on_hand in range(3):
+                await set_stock(stock, on_hand % 2)
+                await journal.take(1)
+                await watch.take(1)
+                store.die()
+                beat = await watch.next(heartbeats=True)
+                assert beat.HasField("heartbeat"), "it is alive, and the store is not"
+                await asyncio.to_thread(store.start)
+                await eventually_async(lambda: _is_ready(server))
+            await set_stock(stock, 9)
+            (message,) = await journal.take(1)
+            assert message.movement.level.version == 4
+            await watch.take(1)
+        events = [m.movement for m in journal.messages if m.HasField("movement")]
+        assert [movement.level.on_hand for movement in events] == [0, 1, 0, 9]
+        crossings = [m for m in watch.messages if m.HasField("alert")]
+        kinds = [kind for kind, *_ in told(crossings)]
+        assert kinds == ["OUT", "RECOVERED", "OUT", "RECOVERED"]
+
+
+async def _is_ready(server: Server) -> bool:
+    return server.store.is_ready
 
 
 async def test_only_so_many_streams_are_open(settings, db, stock) -> None:
