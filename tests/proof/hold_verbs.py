@@ -130,7 +130,11 @@ class HoldVerbs(Books):
                 del self._answers[key]
 
     def _rehold(self, hold_id: str, now_ms: int, actor: str) -> Result:
-        """Takes the units of an expired hold again, by PlaceHold's rule, and sells them."""
+        """Takes the units of an expired hold again, by PlaceHold's rule, and sells them; within
+        its retention time, whether or not it is still there after that.
+        """
+        if now_ms >= self.holds[hold_id].expire_time_ms + self._retention_ms:
+            return Refusal("HOLD_NOT_FOUND")
         for place in units_of(self.holds[hold_id]):
             self.expire_level(place, now_ms)
         hold = self.holds[hold_id]
