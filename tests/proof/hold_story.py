@@ -18,6 +18,7 @@ from inventory_server.domain.model import (
 from inventory_server.domain.rules import sum_lines
 from tests.proof.stock_story import StockStory
 from tests.proof.telling import (
+    RETENTION_MS,
     Call,
     Telling,
     Way,
@@ -102,7 +103,10 @@ class HoldStory(StockStory):
         hold = self.model.holds.get(hold_id)
         if rehold and hold:
             self.go_near(0, hold_id)
-            if keep_rest:
+            if lost:
+                # The last moment for that, or the first one after it.
+                self.go_to(hold.expire_time_ms + RETENTION_MS - 1 + keep_rest)
+            elif keep_rest:
                 # Somebody else may have been quicker.
                 self.sell(Way(), self.part_of(hold_id, part), "")
         elif lost and hold:

@@ -132,8 +132,12 @@ class HoldVerbs(Books):
                 del self._answers[key]
 
     def _rehold(self, hold_id: str, now_ms: int, actor: str) -> Result:
-        """Takes the units of an expired hold again, by PlaceHold's rule, and sells them."""
+        """Takes the units of an expired hold again, by PlaceHold's rule, and sells them; within
+        its retention time, whether or not it is still there after that.
+        """
         hold = self.holds[hold_id]
+        if now_ms >= hold.expire_time_ms + self._retention_ms:
+            return Refusal("HOLD_NOT_FOUND")
         if inactive := self._inactive(sorted({**units_of(hold), **units_of(hold, "expired")})):
             return Refusal("HOLD_EXPIRED", inactive.lines, hold.expire_time_ms)
         for place in units_of(self.holds[hold_id]):

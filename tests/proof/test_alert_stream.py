@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import grpc
+import pytest
 import redis
 from hypothesis import HealthCheck
 from hypothesis import settings as story_settings
@@ -173,6 +174,8 @@ def by_location(alerts: list[Alert]) -> dict[str, list[Alert]]:
     return found
 
 
+# Hypothesis looks up to five minutes for the shortest story that fails.
+@pytest.mark.timeout(400)
 def test_subscribers_receive_what_the_model_derives(db: redis.Redis, settings: Settings) -> None:
     settings = replace(settings, heartbeat_s=0.05)
     run_state_machine_as_test(lambda: WatchedStory(db, settings), settings=STORIES)

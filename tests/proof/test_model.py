@@ -6,6 +6,7 @@ import os
 import sys
 from collections import Counter
 
+import pytest
 import redis
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -29,6 +30,8 @@ STORIES = settings(
 )  # fmt: skip
 
 
+# Hypothesis looks up to five minutes for the shortest story that fails.
+@pytest.mark.timeout(400)
 def test_whatever_is_called_and_whenever_the_service_does_what_the_model_does(
     db: redis.Redis,
 ) -> None:
