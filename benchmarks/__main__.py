@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from benchmarks import (
+    alerts,
     batches,
     catalog,
     expiries,
@@ -58,6 +59,8 @@ def measure(options: Options) -> Results:
         results.scale = scale.run(options, _say)
     if options.wants("expiry"):
         results.expiry = expiries.run(options, _say)
+    if options.wants("alerts"):
+        results.alerts = alerts.run(options, _say)
     if options.wants("import"):
         results.imports = imports.run(options, _say)
     if options.wants("memory"):

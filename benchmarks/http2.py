@@ -1,4 +1,4 @@
-"""A gRPC client for load: as little HTTP/2 as unary calls need, written as bytes.
+"""A gRPC client for load: as little HTTP/2 as calls need, written as bytes.
 
 Requests are the same but for a key and a message, so that a request costs a
 few joins of bytes. The first request of a connection puts the common headers
@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from benchmarks.work import Work
 
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _FRAME: Final = struct.Struct(">BHBBI")
-_DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY = 0, 1, 3, 4, 6, 7
-_END_STREAM, _ACK, _END_HEADERS = 1, 1, 4
+DATA, HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
+END_STREAM, _ACK, _END_HEADERS = 1, 1, 4
 _INITIAL_WINDOW_SIZE, _ENABLE_PUSH = 4, 2
-_LARGEST_WINDOW: Final = 2**31 - 1
+LARGEST_WINDOW: Final = 2**31 - 1
 _DEFAULT_WINDOW: Final = 65_535
 
 
@@ -61,65 +62,102 @@ def request_frames(stream: int, headers: bytes, key: bytes, message: bytes) -> b
     body = b"\x00" + len(message).to_bytes(4, "big") + message
     return b"".join(
         (
-            _FRAME.pack(0, len(block), _HEADERS, _END_HEADERS, stream), block,
-            _FRAME.pack(0, len(body), _DATA, _END_STREAM, stream), body,
+            _FRAME.pack(0, len(block), HEADERS, _END_HEADERS, stream), block,
+            _FRAME.pack(0, len(body), DATA, END_STREAM, stream), body,
         )
     )  # fmt: skip
 
 
-class GrpcConnection(asyncio.Protocol):
-    """A connection with `streams` calls in flight, as long as there is work."""
+class Http2Connection(asyncio.Protocol):
+    """What every connection does: says hello, takes frames apart, and acknowledges.
 
-    def __init__(self, work: Work, headers: Headers, streams: int) -> None:
-        self._work = work
-        self._headers = headers
-        self._block = headers.first
-        self._streams = streams
-        self._stream = 1
+    `window` is how many bytes the server may send on each stream: it is never made wider.
+    """
+
+    def __init__(self, break_off: Callable[[str], None], window: int = LARGEST_WINDOW) -> None:
+        self._break_off = break_off
+        self._window = window
         self._rest = b""
-        self._sent_at: dict[int, float] = {}
-        self._answered: set[int] = set()
         self._transport: asyncio.WriteTransport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Says hello, opens the windows as wide as they go, and sends the first calls."""
+        """Says hello."""
         self._transport = transport  # type: ignore[assignment]
-        settings = struct.pack(">HIHI", _ENABLE_PUSH, 0, _INITIAL_WINDOW_SIZE, _LARGEST_WINDOW)
-        window = (_LARGEST_WINDOW - _DEFAULT_WINDOW).to_bytes(4, "big")
+        settings = struct.pack(">HIHI", _ENABLE_PUSH, 0, _INITIAL_WINDOW_SIZE, self._window)
+        window = (LARGEST_WINDOW - _DEFAULT_WINDOW).to_bytes(4, "big")
         self._transport.write(
-            _PREFACE + _frame(_SETTINGS, 0, 0, settings) + _frame(8, 0, 0, window)
+            _PREFACE + _frame(_SETTINGS, 0, 0, settings) + _frame(_WINDOW_UPDATE, 0, 0, window)
         )
-        self._send(self._streams)
 
-    def data_received(self, data: bytes) -> None:
-        """Counts the calls that ended, and sends as many new ones."""
+    def frames(self, data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+        """The frames of calls, as (kind, flags, stream, body); what else comes is seen to."""
         if self._rest:
             data = self._rest + data
-        at, end, ended, now = 0, len(data), 0, self._work.now()
+        at, end = 0, len(data)
         while end - at >= 9:
             high, low, kind, flags, stream = _FRAME.unpack_from(data, at)
             next_at = at + 9 + (high << 16) + low
             if next_at > end:
                 break
-            if kind == _DATA:
-                self._answered.add(stream)
-            elif kind == _HEADERS:
-                if flags & _END_STREAM:
-                    ended += 1
-                    self._end(stream, now)
+            if kind in (DATA, HEADERS):
+                yield kind, flags, stream, data[at + 9 : next_at]
             else:
                 self._control(kind, flags, data[at + 9 : next_at])
             at = next_at
         self._rest = data[at:]
+
+    def _control(self, kind: int, flags: int, body: bytes) -> None:
+        if kind == _SETTINGS and not flags & _ACK:
+            self._transport.write(_frame(_SETTINGS, _ACK, 0, b""))
+        elif kind == _PING and not flags & _ACK:
+            self._transport.write(_frame(_PING, _ACK, 0, body))
+        elif kind == _GOAWAY:
+            self._break_off(f"the server sent GOAWAY: {body[8:]!r}")
+        elif kind == _RST_STREAM:
+            self._break_off(f"the server reset a stream: {int.from_bytes(body, 'big')}")
+
+
+class GrpcConnection(Http2Connection):
+    """A connection with `streams` calls in flight, as long as there is work."""
+
+    def __init__(self, work: Work, headers: Headers, streams: int) -> None:
+        super().__init__(work.break_off)
+        self._work = work
+        self._headers = headers
+        self._block = headers.first
+        self._streams = streams
+        self._stream = 1
+        self._sent_at: dict[int, float] = {}
+        self._answered: set[int] = set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Sends the first calls."""
+        super().connection_made(transport)
+        self.send(self._streams)
+
+    def data_received(self, data: bytes) -> None:
+        """Counts the calls that ended, and sends as many new ones."""
+        ended, now = 0, self._work.now()
+        for kind, flags, stream, _ in self.frames(data):
+            if kind == DATA:
+                self._answered.add(stream)
+            elif flags & END_STREAM:
+                ended += 1
+                self._end(stream, now)
         if ended:
-            self._send(ended)
+            self.go_on(ended)
+
+    def go_on(self, ended: int) -> None:
+        """So many calls have ended."""
+        self.send(ended)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """A connection that ends before the work does is an error."""
         if self._sent_at:
             self._work.break_off(f"the connection was lost: {exc}")
 
-    def _send(self, count: int) -> None:
+    def send(self, count: int) -> None:
+        """Sends so many calls, or what the work has."""
         frames, now = [], self._work.now()
         for key, message in self._work.take(count):
             frames.append(request_frames(self._stream, self._block, key, message))
@@ -133,13 +171,3 @@ class GrpcConnection(asyncio.Protocol):
         is_ok = stream in self._answered
         self._answered.discard(stream)
         self._work.done(now - self._sent_at.pop(stream), is_ok=is_ok)
-
-    def _control(self, kind: int, flags: int, body: bytes) -> None:
-        if kind == _SETTINGS and not flags & _ACK:
-            self._transport.write(_frame(_SETTINGS, _ACK, 0, b""))
-        elif kind == _PING and not flags & _ACK:
-            self._transport.write(_frame(_PING, _ACK, 0, body))
-        elif kind == _GOAWAY:
-            self._work.break_off(f"the server sent GOAWAY: {body[8:]!r}")
-        elif kind == _RST_STREAM:
-            self._work.break_off(f"the server reset a stream: {int.from_bytes(body, 'big')}")

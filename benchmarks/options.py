@@ -9,7 +9,10 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 RESULTS: Final = ROOT / "benchmarks" / "results"
 DURABILITIES: Final = ("no AOF", "always")
-SECTIONS: Final = ("load", "latency", "batch", "scale", "expiry", "import", "memory", "catalog")
+SECTIONS: Final = (
+    *("load", "latency", "batch", "scale"),
+    *("expiry", "alerts", "import", "memory", "catalog"),
+)
 ROWS: Final = ("empty", "place", "check", "confirm", "seed", "redis")
 CONNECTIONS: Final = 4
 STREAMS: Final = 16
@@ -33,6 +36,10 @@ class Options:
     """Levels and open holds of the scale section; the first is levels alone."""
     expiry_holds: int = 100_000
     """Holds that are due at once."""
+    alert_subscribers: int = 1000
+    alert_rounds: int = 3
+    alert_s: float = 10.0
+    """How long each part of the alerts section lasts in one round."""
     repeats: int = 3
     """How often a start or a small import is timed."""
     import_rows: int = 1_000_000
@@ -72,6 +79,9 @@ def quick_options(only: tuple[str, ...]) -> Options:
         scale_rounds=2,
         scale_steps=(1_000, 10_000, 100_000),
         expiry_holds=10_000,
+        alert_subscribers=200,
+        alert_rounds=1,
+        alert_s=4.0,
         repeats=1,
         import_rows=100_000,
         memory_things=10_000,

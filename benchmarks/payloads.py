@@ -13,6 +13,7 @@ from inventory.v1.line_pb2 import Line
 PLACE_HOLD: Final = "/inventory.v1.HoldService/PlaceHold"
 BATCH_PLACE_HOLDS: Final = "/inventory.v1.HoldService/BatchPlaceHolds"
 CONFIRM_HOLD: Final = "/inventory.v1.HoldService/ConfirmHold"
+WATCH_LOW_STOCK: Final = "/inventory.v1.AlertService/WatchLowStock"
 CHECK_AVAILABILITY: Final = "/inventory.v1.AvailabilityService/CheckAvailability"
 
 SKUS: Final = tuple(f"BENCH{n:06d}" for n in range(1000))
@@ -22,13 +23,27 @@ TTL_S: Final = 3600
 CHECK_LINES: Final = 10
 BATCH_ITEMS: Final = 100
 CHUNK_ROWS: Final = 500
+CROSSING: Final = "crossing-"
+"""So begin the references of holds that cross; a number follows."""
 
 
-def place_hold(sku: str) -> bytes:
+def place_hold(sku: str, reference: str = "") -> bytes:
     """A hold of one unit for an hour."""
     return hold_service_pb2.PlaceHoldRequest(
-        lines=[Line(sku=sku, location=LOCATION, quantity=1)], ttl=Duration(seconds=TTL_S)
+        lines=[Line(sku=sku, location=LOCATION, quantity=1)],
+        ttl=Duration(seconds=TTL_S),
+        reference=reference,
     ).SerializeToString()
+
+
+def crossing_sku(number: int) -> str:
+    """The SKU of a crossing."""
+    return f"CROSS{number:06d}"
+
+
+def crossing_hold(number: int) -> bytes:
+    """The hold that crosses."""
+    return place_hold(crossing_sku(number), f"{CROSSING}{number:06d}")
 
 
 def place_holds(skus: Sequence[str] = SKUS) -> list[bytes]:

@@ -6,7 +6,12 @@ import re
 from collections.abc import Sequence
 
 import grpc
-from inventory.v1 import hold_service_pb2, hold_service_pb2_grpc, stock_service_pb2_grpc
+from inventory.v1 import (
+    hold_service_pb2,
+    hold_service_pb2_grpc,
+    stock_service_pb2,
+    stock_service_pb2_grpc,
+)
 
 from benchmarks.packed_scripts import PARTITIONS
 from benchmarks.payloads import LOCATION, ON_HAND, import_chunks
@@ -16,9 +21,9 @@ from benchmarks.redis_alone import RawConnection
 TIMEOUT_S = 60.0
 
 
-def set_stock(server: Started, skus: Sequence[str]) -> None:
+def set_stock(server: Started, skus: Sequence[str], on_hand: int = ON_HAND) -> None:
     """Imports these SKUs' stock."""
-    rows = [(sku, LOCATION, ON_HAND) for sku in skus]
+    rows = [(sku, LOCATION, on_hand) for sku in skus]
     with grpc.insecure_channel(server.address) as channel:
         stub = stock_service_pb2_grpc.StockServiceStub(channel)
         answers = list(stub.ImportStock(import_chunks(rows), timeout=TIMEOUT_S))
@@ -72,6 +77,26 @@ def count_holds(redis: Started) -> int:
             for n in range(PARTITIONS)
             for command, name in (("ZCARD", "due"), ("LLEN", "ended"))
         ]
+    finally:
+        connection.close()
+    return sum(int(str(count)) for count in counts)
+
+
+def set_reorder_point(server: Started, units: int) -> None:
+    """Sets the reorder point of all levels that are made from here on."""
+    with grpc.insecure_channel(server.address) as channel:
+        stub = stock_service_pb2_grpc.StockServiceStub(channel)
+        line = stock_service_pb2.SetStockPolicyLine(location=LOCATION, reorder_point=units)
+        stub.SetStockPolicy(
+            stock_service_pb2.SetStockPolicyRequest(lines=[line]), timeout=TIMEOUT_S
+        )
+
+
+def count_alerts(redis: Started) -> int:
+    """How many alerts there are."""
+    connection = RawConnection(redis.socket)
+    try:
+        counts = [connection.command("XLEN", f"inv:{{{n}}}:alerts") for n in range(PARTITIONS)]
     finally:
         connection.close()
     return sum(int(str(count)) for count in counts)

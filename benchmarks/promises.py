@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from benchmarks.alerts import ALL_READ, ONE_SILENT
 from benchmarks.batches import ALONE, best
 from benchmarks.latency import Latencies
 from benchmarks.payloads import BATCH_ITEMS
@@ -80,6 +81,16 @@ def of_expiry(found: dict[str, dict[str, Any]]) -> Iterator[Promise]:
         text = f"{figures['holds']:,} holds due at once, {durability}"
         yield at_most("P5", f"{text}: Redis's own time", 2, figures["scripts_s"], " s")
         yield at_most("P5", f"{text}: another caller's p99", 10, figures["other_p99_ms"], " ms")
+
+
+def of_alerts(found: dict[str, dict[str, Any]]) -> Iterator[Promise]:
+    """P8: a crossing reaches everybody soon; one that never reads delays nobody."""
+    for name in (ALL_READ, ONE_SILENT) if found else ():
+        text = f"an alert reaches the last subscriber, {name}: p99"
+        yield at_most("P8", text, 250, found[name]["last_p99_ms"], " ms")
+    if found:
+        memory_mb = max(figures["end_mb"] for figures in found.values())
+        yield at_most("P8", "server memory with all subscribers", 200, memory_mb, " MB")
 
 
 def of_imports(found: dict[str, Any]) -> Iterator[Promise]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import batches, catalog, promises, scale
+from benchmarks import alerts, batches, catalog, promises, scale
 from benchmarks.latency import METHODS, Latencies
 from benchmarks.promises import Promise
+from benchmarks.tables import to_table
 from benchmarks.throughput import NAMES, Figures, ratio
 
 
@@ -26,6 +26,7 @@ class Results:
     batch: dict[str, dict[str, Figures]] = field(default_factory=dict)
     scale: scale.Curve = field(default_factory=dict)
     expiry: dict[str, dict[str, Any]] = field(default_factory=dict)
+    alerts: dict[str, dict[str, Any]] = field(default_factory=dict)
     imports: dict[str, Any] = field(default_factory=dict)
     memory: dict[str, Any] = field(default_factory=dict)
     catalog: dict[str, Any] = field(default_factory=dict)
@@ -36,6 +37,7 @@ class Results:
         found += promises.of_batches(self.batch)
         found += promises.of_scale(self.scale)
         found += promises.of_expiry(self.expiry)
+        found += promises.of_alerts(self.alerts)
         found += promises.of_imports(self.imports)
         return found + list(promises.of_memory(self.memory)) if self.memory else found
 
@@ -51,6 +53,8 @@ def to_markdown(results: Results) -> str:
         parts.append(_scale(results.scale))
     if results.expiry:
         parts.append(_expiry(results.expiry))
+    if results.alerts:
+        parts.append(_alerts(results.alerts))
     if results.imports:
         parts.append(_imports(results.imports))
     if results.memory:
@@ -73,6 +77,7 @@ def to_json(results: Results) -> str:
             {" levels, ".join(map(str, p)) + " holds": r for p, r in results.scale.items()}
         ),
         "expiry": results.expiry,
+        "alerts": results.alerts,
         "import": results.imports,
         "memory": results.memory,
         "catalog": results.catalog,
@@ -132,7 +137,7 @@ def _load(durability: str, rows: dict[str, Figures]) -> str:
                 f"{summary['others']:.2f}",
             )
         )
-    return f"## 64 calls in flight, {durability}\n\n{_table(head, lines)}"
+    return f"## 64 calls in flight, {durability}\n\n{to_table(head, lines)}"
 
 
 def _latency(latency: dict[str, dict[str, Latencies]]) -> str:
@@ -150,7 +155,7 @@ def _latency(latency: dict[str, dict[str, Latencies]]) -> str:
         for durability, rows in latency.items()
         for name, row in rows.items()
     ]
-    return f"## One caller, one call in flight\n\n{_table(head, lines)}"
+    return f"## One caller, one call in flight\n\n{to_table(head, lines)}"
 
 
 def _batch(durability: str, rows: dict[str, Figures]) -> str:
@@ -179,7 +184,7 @@ def _batch(durability: str, rows: dict[str, Figures]) -> str:
             )
         )
     note = "CPU is a hold's, p50 is a call's."
-    return f"## Batches of holds, {durability}\n\n{_table(head, lines)}\n\n{note}"
+    return f"## Batches of holds, {durability}\n\n{to_table(head, lines)}\n\n{note}"
 
 
 def _scale(curve: scale.Curve) -> str:
@@ -202,7 +207,7 @@ def _scale(curve: scale.Curve) -> str:
                 )
             )
     note = "`times` is how many times the first point's, round by round."
-    return f"## More levels, more open holds\n\n{_table(head, lines)}\n\n{note}"
+    return f"## More levels, more open holds\n\n{to_table(head, lines)}\n\n{note}"
 
 
 def _expiry(found: dict[str, dict[str, Any]]) -> str:
@@ -218,7 +223,24 @@ def _expiry(found: dict[str, dict[str, Any]]) -> str:
         (f"{figures['holds']:,}", durability, *[f"{figures[name]:.2f}" for name in names])
         for durability, figures in found.items()
     ]
-    return f"## Expiry\n\n{_table(head, lines)}"
+    return f"## Expiry\n\n{to_table(head, lines)}"
+
+
+def _alerts(found: dict[str, dict[str, Any]]) -> str:
+    head = (
+        *("always", "holds/s", "a hold ms: p50", "p99"),
+        *("until the last has an alert ms: p50", "p99", "max", "server MB", "CPU: server"),
+        *("µs a message", "Redis", "watcher", "others"),
+    )
+    times = ("hold_p50_ms", "hold_p99_ms", "last_p50_ms", "last_p99_ms", "last_max_ms")
+    lines = []
+    for who, one in found.items():
+        waits = [f"{one[name]:.1f}" for name in times]
+        memory = [f"{one[f'{at}_mb']:.0f}" for at in ("before", "subscribed", "end")]
+        server, redis, watcher = [f"{one['cpu'][of]:.2f}" for of in alerts.PROCESSES]
+        cpu = (server, f"{one['cpu_us_a_message']:.0f}", redis, watcher, f"{one['others']:.2f}")
+        lines.append((who, f"{one['holds_per_s']:,}", *waits, " → ".join(memory), *cpu))
+    return f"## Alerts\n\n{to_table(head, lines)}"
 
 
 def _imports(found: dict[str, Any]) -> str:
@@ -243,13 +265,13 @@ def _imports(found: dict[str, Any]) -> str:
     note = (
         f"The client is `{found['client']}`; memory is after a quarter of the time → at its peak."
     )
-    return f"## Import\n\n{_table(head, lines)}\n\n{note}"
+    return f"## Import\n\n{to_table(head, lines)}\n\n{note}"
 
 
 def _memory(found: dict[str, Any]) -> str:
     lines = [(name, f"{size:,} B") for name, size in found.items() if name != "things"]
     head = (f"Redis memory, over {found['things']:,} of each", "bytes each")
-    return f"## Memory\n\n{_table(head, lines)}"
+    return f"## Memory\n\n{to_table(head, lines)}"
 
 
 def _catalog(found: dict[str, Any]) -> str:
@@ -270,25 +292,8 @@ def _promises(found: Iterable[Promise]) -> str:
         )
         for one in found
     ]
-    return f"## Promises\n\n{_table(head, lines)}"
+    return f"## Promises\n\n{to_table(head, lines)}"
 
 
 def _verdict(share: float) -> str:
     return "kept" if share >= 1 else "missed"
-
-
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(line[i]) for line in (head, *lines)) for i in range(len(head))]
-
-    def row(cells: Sequence[str]) -> str:
-        padded = [
-            cell.ljust(width) if i == 0 or not _is_number(cell) else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        ]
-        return f"| {' | '.join(padded)} |"
-
-    return "\n".join((row(head), row(["-" * width for width in widths]), *map(row, lines)))
-
-
-def _is_number(cell: str) -> bool:
-    return bool(re.fullmatch(r"[\d.,]+( B)?|-+", cell))
