@@ -44,11 +44,15 @@ class _Subscriber:
         self.end: InventoryError | None = None
 
     def put(self, message: Message) -> None:
-        """Queues a message; one that does not read gets no more."""
+        """Queues a message; one that does not read gets no more.
+
+        Nor is kept for it what it has not taken: it will come back with its last cursor.
+        """
         if self.is_slow:
             return
         if len(self.waiting) >= self.MOST_WAITING:
             self.is_slow = True
+            self.waiting.clear()
         else:
             self.waiting.append(message)
         self.woken.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ from inventory.v1.alert_service_pb2_grpc import AlertServiceStub
 from inventory.v1.stock_service_pb2_grpc import StockServiceStub
 
 from inventory_server.operations.stock import StockOperations
+from inventory_server.domain.stream import Message
 from inventory_server.operations.streams import StreamHub
 from inventory_server.server import Server
 from inventory_server.settings import Settings
@@ -429,6 +431,35 @@ async def test_one_that_does_not_read_is_told_its_last_cursor_and_loses_nothing(
     async with watching(stock.WatchStock, request) as again:
         rest = await again.take(60 - len(events))
     assert [m.movement.level.on_hand for m in (*events, *rest)] == list(range(60))
+
+
+async def test_one_that_never_reads_delays_nobody_and_nothing_is_kept_for_it(stock, server) -> None:
+    options = (("grpc.http2.bdp_probe", 0), ("grpc.use_local_subchannel_pool", 1))
+    many = [stock_pb.SetStockLine(sku=f"S{n:03}", location="online", on_hand=1) for n in range(500)]
+    rounds, note = 6, "n" * 256
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", options) as channel:
+        silent = Watch(StockServiceStub(channel).WatchStock(stock_pb.WatchStockRequest()))
+        await silent.next(heartbeats=True)
+        async with watching(stock.WatchStock, stock_pb.WatchStockRequest()) as reader:
+            for _ in range(rounds):
+                request = stock_pb.SetStockRequest(lines=many, reason=COUNT, note=note)
+                await stock.SetStock(request)
+                for one in many:
+                    assert (await reader.next()).movement.sku == one.sku
+        kept = [one for one in gc.get_objects() if isinstance(one, Message) and one.event]
+        assert len(kept) < 10, "what is on its way, and no queue"
+        refusal = await silent.until_end()
+    assert refusal.reason == "SLOW_CONSUMER"
+    assert refusal.facts["cursor"] == silent.cursor
+    read = [message for message in silent.messages if message.HasField("movement")]
+    assert 0 < len(read) < 500, "so much fits on the wire"
+    request = stock_pb.WatchStockRequest(cursor=silent.cursor)
+    async with watching(stock.WatchStock, request) as again:
+        rest = await again.take(rounds * len(many) - len(read))
+    versions = [
+        (message.movement.sku, message.movement.level.version) for message in (*read, *rest)
+    ]
+    assert len(set(versions)) == len(versions) == rounds * len(many)
 
 
 async def test_a_stopping_server_ends_streams_after_a_last_heartbeat(settings, db) -> None:
