@@ -275,7 +275,7 @@ def _memory(found: dict[str, Any]) -> str:
 
 
 def _catalog(found: dict[str, Any]) -> str:
-    table = _table(*catalog.table(found))
+    table = to_table(*catalog.table(found))
     return f"## Catalogue\n\n{table}\n\n{catalog.notes(found)}"
 
 

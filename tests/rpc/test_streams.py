@@ -18,8 +18,8 @@ from inventory.v1 import stock_service_pb2 as stock_pb
 from inventory.v1.alert_service_pb2_grpc import AlertServiceStub
 from inventory.v1.stock_service_pb2_grpc import StockServiceStub
 
-from inventory_server.operations.stock import StockOperations
 from inventory_server.domain.stream import Message
+from inventory_server.operations.stock import StockOperations
 from inventory_server.operations.streams import StreamHub
 from inventory_server.server import Server
 from inventory_server.settings import Settings
