@@ -31,6 +31,7 @@ MASKS = (
     (HOLD_ID, "HOLD"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "TIME"),
     (re.compile(r'("cursor":\s*)"[^"]+"'), r'\1"CURSOR"'),
+    (re.compile(r'("movement_id":\s*)"[^"]+"'), r'\1"MOVEMENT"'),
     (re.compile(r"(x-request-id: )\S+"), r"\1REQUEST"),
     # Programs that print JSON differ in how much space they put into it.
     (re.compile(r"[ \t]+"), " "),
