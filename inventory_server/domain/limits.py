@@ -67,6 +67,8 @@ MAX_IMPORT_PRODUCTS: Final = 500
 """Rows a chunk."""
 MAX_QUERY_LENGTH: Final = 200
 MAX_QUERY_WORDS: Final = 10
+MAX_QUERY_PARTS: Final = 20
+"""Of all words together: "T-Shirt" has two."""
 SKUS_A_SCRIPT: Final = 500
 """SKUs that one script makes inactive or active, and about as many that one read of them takes."""
 MAX_PAGE_BYTES: Final = 2 << 20

@@ -116,6 +116,7 @@ class CatalogRefresh:
         self.products_read = 0
         segments = [self._fill_from(n) for n in range(self.SEGMENTS)]
         await asyncio.gather(*segments)
+        await self._index.compact()
         log.info("the catalogue has %d products", (await self._index.counts())[0])
         await self._compare_activity()
 

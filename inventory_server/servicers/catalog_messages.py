@@ -20,6 +20,7 @@ from inventory_server.domain.catalog import (
 )
 from inventory_server.domain.errors import InvalidRequest
 from inventory_server.domain.product_rules import BARCODE_FORM, is_barcode
+from inventory_server.domain.words import words_of
 from inventory_server.operations.product_imports import ImportedChunk, Row
 from inventory_server.operations.summary import Summary
 from inventory_server.servicers import requests, stock_requests
@@ -69,6 +70,10 @@ def read_query(query: str) -> str:
     words = len(query.split())
     if not 1 <= words <= limits.MAX_QUERY_WORDS:
         raise InvalidRequest(("query", f"1 to {limits.MAX_QUERY_WORDS} words; it has {words}"))
+    parts = len(words_of(query))
+    if parts > limits.MAX_QUERY_PARTS:
+        sentence = f"at most {limits.MAX_QUERY_PARTS} runs of letters and digits; it has {parts}"
+        raise InvalidRequest(("query", sentence))
     return query
 
 

@@ -226,6 +226,7 @@ BAD_REQUESTS: list[tuple[str, Any, str]] = [
     ("SearchProducts", pb.SearchProductsRequest(), "query"),
     ("SearchProducts", pb.SearchProductsRequest(query="x" * 201), "query"),
     ("SearchProducts", pb.SearchProductsRequest(query="a " * 11), "query"),
+    ("SearchProducts", pb.SearchProductsRequest(query="s-" * 21), "query"),
     ("SearchProducts", pb.SearchProductsRequest(query="a\0b"), "query"),
     ("SearchProducts", pb.SearchProductsRequest(query="a", page_token="zzz"), "page_token"),
     ("GetInventorySummary", pb.GetInventorySummaryRequest(location="x"), "location"),

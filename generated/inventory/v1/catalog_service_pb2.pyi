@@ -427,7 +427,9 @@ class SearchProductsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     query: _builtins.str
-    """Words: 1 to 200 characters, at most 10 words."""
+    """Words: 1 to 200 characters, at most 10 words, and at most 20 runs of
+    letters and digits.
+    """
     location: _builtins.str
     """Answer the level at this location too."""
     page_size: _builtins.int
