@@ -76,7 +76,7 @@ def notes(found: dict[str, Any]) -> str:
         f" {found['load_cpu_s']:.1f} s of CPU (others {found['load_others']:.2f}); meanwhile the"
         f" event loop was late by {p50:.1f} ms at p50, {p99:.1f} at p99, {most:.1f} at most."
         f" {found['rss_mb']:.0f} MB of memory, {found['file_mb']:.0f} MB of files."
-        f" All prices are read in {found['prices_s']:.2f} s."
+        f" All of it is priced in {found['worth_s']:.2f} s."
     )
 
 
@@ -95,7 +95,7 @@ async def _measure(options: Options, say: Callable[[str], None]) -> dict[str, An
         say("catalog, asking")
         for name, call in calls.items():
             questions[name]["alone"] = await _time(call, options.catalog_calls)
-        found["prices_s"] = await _walk_prices(index, sorted(one.sku for one in products))
+        found["worth_s"] = await _walk_worth(index, sorted(one.sku for one in products))
         say("catalog, asking while products are written")
         writing = asyncio.create_task(_write(index, products))
         for name, call in calls.items():
@@ -167,7 +167,7 @@ async def _questions(index: CatalogIndex, products: list[StoredProduct]) -> dict
         "categories": index.categories,
         "counts": index.counts,
         "get 100": lambda: index.get(chance.sample(skus, 100)),
-        "prices of 1,000": lambda: index.prices(skus[len(skus) // 2 :][:1000]),
+        "worth of 1,000": lambda: index.worth(dict.fromkeys(skus[len(skus) // 2 :][:1000], 1)),
     }
 
 
@@ -190,11 +190,11 @@ async def _time(call: Call, count: int) -> dict[str, float]:
     return _summary(waits_s)
 
 
-async def _walk_prices(index: CatalogIndex, skus: list[str]) -> float:
-    """How long it takes to read all prices, thousand by thousand."""
+async def _walk_worth(index: CatalogIndex, skus: list[str]) -> float:
+    """How long it takes to price all products, thousand by thousand."""
     start = time.perf_counter()
     for at in range(0, len(skus), LARGE_PAGE):
-        await index.prices(skus[at : at + LARGE_PAGE])
+        await index.worth(dict.fromkeys(skus[at : at + LARGE_PAGE], 1))
     return time.perf_counter() - start
 
 

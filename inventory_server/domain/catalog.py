@@ -76,9 +76,8 @@ class Group(NamedTuple):
     parts: tuple[Group, ...] = ()
 
 
-class Price(NamedTuple):
-    """What one unit of a SKU costs."""
+class Worth(NamedTuple):
+    """What units come to: minor units by currency; and how many SKUs have no price."""
 
-    sku: str
-    price_minor: int
-    currency: str
+    values: dict[str, int]
+    unpriced: int

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from inventory_server.domain.catalog import Price
+from inventory_server.domain.catalog import Worth
 from inventory_server.domain.errors import ValueTooLarge
 from inventory_server.domain.limits import MAX_VALUE_MINOR
-from inventory_server.domain.model import Level
 from inventory_server.operations.catalog_refresh import CatalogRefresh
 from inventory_server.operations.expiry import Expiry
 from inventory_server.stores.catalog_index import CatalogIndex
-from inventory_server.stores.level_walk import LevelWalk
+from inventory_server.stores.level_walk import LevelSums, LevelWalk
 from inventory_server.stores.product_store import now_ms
 from inventory_server.stores.stock_store import StockStore
 
@@ -54,9 +53,8 @@ class SummaryOperations:
         await self._expiry.expire_due(deadline)
         for place in [location] if location else await self._stock.locations(deadline):
             async for page in self._levels.pages(place, deadline):
-                prices = await self._index.prices([level.sku for level in page])
-                for level in page:
-                    sums.add(level, prices.get(level.sku))
+                in_stock = {sku: units for sku, units in page.on_hand.items() if units > 0}
+                sums.add(page, await self._index.worth(in_stock))
         return sums.result(products, active, start_ms)
 
 
@@ -64,28 +62,24 @@ class _Sums:
     """What has been counted so far."""
 
     def __init__(self) -> None:
-        self.levels = self.on_hand = self.held = self.unpriced = 0
-        self.statuses: Counter[str] = Counter()
+        self.levels = self.low = self.out = self.on_hand = self.held = self.unpriced = 0
         self.values: Counter[str] = Counter()
 
-    def add(self, level: Level, price: Price | None) -> None:
-        self.levels += 1
-        self.on_hand += level.on_hand
-        self.held += level.held
-        self.statuses[level.status] += 1
-        if level.on_hand <= 0:
-            return
-        if price is None:
-            self.unpriced += 1
-        else:
-            self.values[price.currency] += level.on_hand * price.price_minor
+    def add(self, levels: LevelSums, worth: Worth) -> None:
+        self.levels += levels.levels
+        self.low += levels.low
+        self.out += levels.out
+        self.on_hand += sum(levels.on_hand.values())
+        self.held += levels.held
+        self.unpriced += worth.unpriced
+        self.values.update(worth.values)
 
     def result(self, products: int, active: int, start_ms: int) -> Summary:
         for currency, value in self.values.items():
             if value > MAX_VALUE_MINOR:
                 raise ValueTooLarge(currency)
         return Summary(
-            products, active, self.levels, self.statuses["LOW"], self.statuses["OUT"],
+            products, active, self.levels, self.low, self.out,
             self.on_hand, self.held, tuple(sorted(self.values.items())), self.unpriced,
             start_ms, now_ms(),
         )  # fmt: skip

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
-from inventory_server.domain.catalog import Found, Group, Price, ProductFilter, StoredProduct
+from inventory_server.domain.catalog import Found, Group, ProductFilter, StoredProduct, Worth
 from inventory_server.stores import catalog_reads, catalog_search, catalog_writes
 from inventory_server.stores.catalog_schema import IndexFile
 from inventory_server.stores.catalog_sql import parts_of
@@ -117,9 +117,9 @@ class CatalogIndex:
         """How many products there are, and how many active ones."""
         return await self._read(catalog_reads.count_products)
 
-    async def prices(self, skus: Sequence[str]) -> dict[str, Price]:
-        """The prices of these SKUs, as far as they have one."""
-        return await self._read(catalog_reads.find_prices, skus)
+    async def worth(self, units: Mapping[str, int]) -> Worth:
+        """What so many units of each SKU come to by their prices."""
+        return await self._read(catalog_reads.sum_worth, units)
 
     async def _read(
         self,

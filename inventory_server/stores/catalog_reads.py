@@ -6,11 +6,11 @@ Each function runs in a thread, on a connection of its own.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
-from inventory_server.domain.catalog import Group, Price, ProductFilter, StoredProduct
+from inventory_server.domain.catalog import Group, ProductFilter, StoredProduct, Worth
 from inventory_server.domain.limits import MAX_PAGE_BYTES
 from inventory_server.stores.catalog_rows import labels_of, stored_of
 from inventory_server.stores.catalog_sql import marks, parts_of, read_rows
@@ -18,7 +18,6 @@ from inventory_server.stores.catalog_sql import marks, parts_of, read_rows
 BODIES_A_READ: Final = 200
 """Parsing more at once would hold up the event loop for milliseconds."""
 SKUS_A_READ: Final = 500
-PRICES_A_READ: Final = 2000
 ENTRY: Final = "'[' || products.position || ',' || weight || ']'"
 UP_TO: Final = (
     "coalesce((SELECT position FROM products WHERE sku <= :after ORDER BY sku DESC LIMIT 1), 0)"
@@ -32,10 +31,6 @@ _LABELLED: Final = (
 _SKU: Final = "'\"' || sku || '\"'"
 _SKU_AND_VERSION: Final = "'[\"' || sku || '\",' || version || ']'"
 _PRICE: Final = "'[\"' || sku || '\",' || price_minor || ',\"' || currency || '\"]'"
-_PRICES: Final = (
-    "products WHERE sku BETWEEN :first AND :last AND price_minor IS NOT NULL"
-    " ORDER BY sku LIMIT :count"
-)
 
 Places = dict[int, StoredProduct]
 """Products by their positions."""
@@ -127,17 +122,17 @@ def read_places(db: sqlite3.Connection, rest: str, values: Sequence[Any]) -> Pla
     return {position: stored_of(body) for position, body in rows}
 
 
-def find_prices(db: sqlite3.Connection, skus: Sequence[str]) -> dict[str, Price]:
-    """The prices of these SKUs, as far as they have one."""
-    row = "'[\"' || sku || '\",' || price_minor || ',\"' || currency || '\"]'"
-    found = [
-        Price(*price)
-        for part in parts_of(skus, SKUS_A_READ)
-        for price in read_rows(
-            db, row, f"products WHERE sku IN {marks(len(part))} AND price_minor IS NOT NULL", part
-        )
-    ]
-    return {price.sku: price for price in found}
+def sum_worth(db: sqlite3.Connection, units: Mapping[str, int]) -> Worth:
+    """What so many units of each SKU come to by their prices."""
+    values, unpriced = dict[str, int](), len(units)
+    for part in parts_of(list(units), SKUS_A_READ):
+        rest = f"products WHERE sku IN {marks(len(part))} AND price_minor IS NOT NULL"
+        prices = read_rows(db, _PRICE, rest, part)
+        unpriced -= len(prices)
+        # Not summed up by SQLite, whose numbers end at 2^63.
+        for sku, price_minor, currency in prices:
+            values[currency] = values.get(currency, 0) + units[sku] * price_minor
+    return Worth(values, unpriced)
 
 
 def count_products(db: sqlite3.Connection) -> tuple[int, int]:

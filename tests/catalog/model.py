@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from inventory_server.domain.catalog import (
     Found,
     Group,
-    Price,
     Product,
     ProductFilter,
     StoredProduct,
+    Worth,
 )
 
 
@@ -103,12 +103,16 @@ class Model:
             for group in self._groups(lambda product: product.category)
         ]  # fmt: skip
 
-    def prices(self, skus: list[str]) -> dict[str, Price]:
-        return {
-            product.sku: Price(product.sku, product.price_minor, product.currency)
+    def worth(self, units: dict[str, int]) -> Worth:
+        priced = [
+            product
             for _, product in self.living()
-            if product.price_minor is not None and product.sku in skus
-        }
+            if product.price_minor is not None and product.sku in units
+        ]
+        values: Counter[str] = Counter()
+        for product in priced:
+            values[product.currency] += units[product.sku] * product.price_minor
+        return Worth(dict(values), len(units) - len(priced))
 
     def _groups(
         self, name_of: Callable[[Product], str], category: str | None = None

@@ -10,6 +10,7 @@ from inventory.v1 import hold_service_pb2 as hold_pb
 from inventory.v1 import stock_level_pb2 as level_pb
 from inventory.v1 import stock_service_pb2 as stock_pb
 
+from inventory_server.stores import level_walk
 from tests.calls import line, place, refused, set_stock
 from tests.catalog.serving import listed, searched, started, upsert
 from tests.eventually import eventually_async
@@ -106,7 +107,11 @@ async def test_categories_and_units_are_counted(catalog) -> None:
     ]  # fmt: skip
 
 
-async def test_the_summary_counts_each_level_once(catalog, stock, holds) -> None:
+@pytest.mark.parametrize("levels_a_read", [1, 2, 250])
+async def test_the_summary_counts_each_level_once(
+    catalog, stock, holds, monkeypatch, levels_a_read: int
+) -> None:
+    monkeypatch.setattr(level_walk, "LEVELS_A_READ", levels_a_read)
     await fill(catalog)
     await upsert(catalog, "Y", price_minor=100, currency="JPY")
     await set_stock(stock, 10, "A")
