@@ -126,7 +126,7 @@ class Guard:
 
     def _server_stream(
         self, name: str, parse: Callable[[bytes], Message], run: Any, is_mutation: bool
-    ) -> Callable[[bytes, Context], AsyncIterator[bytes]]:
+    ) -> Callable[[bytes, Context], Awaitable[None]]:
         async def one(raw: bytes) -> AsyncIterator[bytes]:
             yield raw
 
@@ -142,11 +142,14 @@ class Guard:
 
         guarded = self._stream(name, parse, answer, is_mutation)
 
-        # gRPC wants a function that is a generator itself.
-        async def streamed(raw: bytes, context: Context) -> AsyncIterator[bytes]:
+        async def streamed(raw: bytes, context: Context) -> None:
             async with aclosing(guarded(one(raw), context)) as responses:
                 async for response in responses:
-                    yield response
+                    try:
+                        await context.write(response)
+                    except grpc.aio.InternalError as error:
+                        # The caller went away meanwhile: for gRPC an error, for us none.
+                        raise asyncio.CancelledError from error
 
         return streamed
 

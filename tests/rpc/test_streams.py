@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -26,6 +27,7 @@ from inventory_server.settings import Settings
 from inventory_server.stores.cursor import cursor_at, parse_cursor
 from inventory_server.stores.stream_store import StreamStore
 from tests.calls import COUNT, key, line, place, refused, set_stock
+from tests.client.cutting_proxy import CuttingProxy
 from tests.eventually import eventually_async
 from tests.processes import DurableRedis
 from tests.watch import Watch, watching
@@ -415,11 +417,11 @@ async def test_one_that_does_not_read_is_told_its_last_cursor_and_loses_nothing(
     stock, monkeypatch
 ) -> None:
     monkeypatch.setattr("inventory_server.operations.streams._Subscriber.MOST_WAITING", 10)
+    skus = [f"S{n:02}" for n in range(60)]
+    lines = [stock_pb.SetStockLine(sku=sku, location="online", on_hand=1) for sku in skus]
     async with watching(stock.WatchStock, stock_pb.WatchStockRequest()) as watch:
-        # The reader's whole read comes at once, as it does to one that is busy elsewhere.
-        monkeypatch.setattr(StreamHub, "POLL_S", 0.5)
-        for n in range(60):
-            await set_stock(stock, n)
+        # One change: it is read, and put into the queue, as a whole.
+        await stock.SetStock(stock_pb.SetStockRequest(lines=lines, reason=COUNT))
         refusal = await watch.until_end()
     assert (refusal.code, refusal.reason) == (
         grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -429,8 +431,8 @@ async def test_one_that_does_not_read_is_told_its_last_cursor_and_loses_nothing(
     events = [m for m in watch.messages if m.HasField("movement")]
     request = stock_pb.WatchStockRequest(cursor=refusal.facts["cursor"])
     async with watching(stock.WatchStock, request) as again:
-        rest = await again.take(60 - len(events))
-    assert [m.movement.level.on_hand for m in (*events, *rest)] == list(range(60))
+        rest = await again.take(len(skus) - len(events))
+    assert [m.movement.sku for m in (*events, *rest)] == skus
 
 
 async def test_one_that_never_reads_delays_nobody_and_nothing_is_kept_for_it(stock, server) -> None:
@@ -460,6 +462,27 @@ async def test_one_that_never_reads_delays_nobody_and_nothing_is_kept_for_it(sto
         (message.movement.sku, message.movement.level.version) for message in (*read, *rest)
     ]
     assert len(set(versions)) == len(versions) == rounds * len(many)
+
+
+async def test_one_that_is_cut_off_while_it_is_sent_to_is_no_error_of_the_server(
+    settings, db, stock, caplog
+) -> None:
+    many = [stock_pb.SetStockLine(sku=f"S{n}", location="online", on_hand=1) for n in range(500)]
+    server = Server(settings)
+    await server.start()
+    async with CuttingProxy(f"127.0.0.1:{server.port}", cut_after_bytes=1 << 30) as proxy:
+        channel = grpc.aio.insecure_channel(proxy.address, (("grpc.http2.bdp_probe", 0),))
+        silent = Watch(StockServiceStub(channel).WatchStock(stock_pb.WatchStockRequest()))
+        await silent.next(heartbeats=True)
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as direct:
+            run = StockServiceStub(direct).WatchStock
+            async with watching(run, stock_pb.WatchStockRequest()) as reader:
+                await stock.SetStock(stock_pb.SetStockRequest(lines=many, reason=COUNT))
+                # More than fits on the wire: the server waits for the silent one to read.
+                await reader.take(len(many))
+    await server.stop()
+    await channel.close()
+    assert [one.message for one in caplog.records if one.levelno >= logging.ERROR] == []
 
 
 async def test_a_stopping_server_ends_streams_after_a_last_heartbeat(settings, db) -> None:
