@@ -47,7 +47,7 @@ class Message(NamedTuple):
     is_snapshot_end: bool = False
 
 
-class Wanted(NamedTuple):
+class EventFilter(NamedTuple):
     """Which events a subscriber wants; what is empty lets all through."""
 
     locations: frozenset[str] = frozenset()

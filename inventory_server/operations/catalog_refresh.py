@@ -34,6 +34,7 @@ class CatalogRefresh:
     SETTLED_MS: Final = 20_000
     """Older than that, no write that was announced is still on its way."""
     SEGMENTS: Final = 4
+    SKUS_A_LOOK: Final = 1000
     COMPARE_S: Final = 3600.0
     """How often everything is read again, whatever the feed says."""
 
@@ -114,18 +115,32 @@ class CatalogRefresh:
     async def _fill(self) -> None:
         """Reads every product, and tells stock which are inactive."""
         self.products_read = 0
-        segments = [self._fill_from(n) for n in range(self.SEGMENTS)]
-        await asyncio.gather(*segments)
+        seen = set[str]()
+        await asyncio.gather(*[self._fill_from(n, seen) for n in range(self.SEGMENTS)])
+        await self._forget_others(seen)
         await self._index.compact()
         log.info("the catalogue has %d products", (await self._index.counts())[0])
         await self._compare_activity()
 
-    async def _fill_from(self, segment: int) -> None:
+    async def _fill_from(self, segment: int, seen: set[str]) -> None:
         async for page in self._products.scan(segment, self.SEGMENTS, self.TIMEOUT_S):
             await self._index.apply(page)
+            seen.update([stored.sku for stored in page])
             self.products_read += len(page)
             if self._stopping.is_set():
                 raise StoreUnavailable("the server is stopping")
+
+    async def _forget_others(self, seen: set[str]) -> None:
+        """Drops what the table has no item of any more: nobody announces what is removed by hand,
+        or a deletion that has become old.
+        """
+        after = ""
+        while known := await self._index.skus(after, self.SKUS_A_LOOK):
+            others = {sku: version for sku, version in known if sku not in seen}
+            # Some may have come after the reading had passed them.
+            there = await self._products.read_many(list(others), self._deadline(), is_probe=True)
+            await self._index.forget({s: v for s, v in others.items() if s not in there})
+            after = known[-1][0]
 
     async def _follow(self) -> None:
         seen_ms = self._seen_ms

@@ -22,7 +22,7 @@ from inventory_server.domain.errors import (
     StoreUnavailable,
     TooManyStreams,
 )
-from inventory_server.domain.stream import Event, Message, Wanted
+from inventory_server.domain.stream import Event, EventFilter, Message
 from inventory_server.stores.stream_store import StreamStore
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class _Subscriber:
 
     MOST_WAITING: Final = 1000
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: EventFilter) -> None:
         self.wanted = wanted
         self.waiting: deque[Message] = deque()
         self.woken = asyncio.Event()
@@ -83,7 +83,7 @@ class StreamHub:
         """Whether streams end now."""
 
     async def watch(
-        self, wanted: Wanted, seqs: Sequence[int] | None, sent: Versions
+        self, wanted: EventFilter, seqs: Sequence[int] | None, sent: Versions
     ) -> AsyncGenerator[Message, None]:
         """Events after these seqs (None: from now), heartbeats between them.
 

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from inventory_server.domain.errors import Draining, TooManyStreams
 from inventory_server.domain.limits import MAX_PAGE_SIZE, MAX_STREAMS_AN_ACTOR
 from inventory_server.domain.model import Level
-from inventory_server.domain.stream import Message, Wanted
+from inventory_server.domain.stream import EventFilter, Message
 from inventory_server.operations.stock import Page, StockOperations
 from inventory_server.operations.streams import StreamHub
 from inventory_server.stores.stream_store import StreamStore
@@ -28,7 +28,7 @@ class Watching:
 
     async def watch(
         self,
-        wanted: Wanted,
+        wanted: EventFilter,
         *,
         cursor: str,
         snapshot: bool,
@@ -68,7 +68,7 @@ class Watching:
                 del self._streams_of[actor]
 
     async def _levels(
-        self, wanted: Wanted, low_only: bool, now: Callable[[], float], timeout_s: float
+        self, wanted: EventFilter, low_only: bool, now: Callable[[], float], timeout_s: float
     ) -> AsyncIterator[Level]:
         """The levels of a snapshot, each exact, not all of one instant."""
         if wanted.skus and not low_only:
@@ -95,6 +95,8 @@ class Watching:
             after, more = page.last_sku, bool(page.last_sku)
 
 
-def wanted_of(locations: Sequence[str], skus: Sequence[str], kinds: Sequence[str] = ()) -> Wanted:
+def event_filter(
+    locations: Sequence[str], skus: Sequence[str], kinds: Sequence[str] = ()
+) -> EventFilter:
     """What a subscriber wants, ready to be asked often."""
-    return Wanted(frozenset(locations), frozenset(skus), frozenset(kinds))
+    return EventFilter(frozenset(locations), frozenset(skus), frozenset(kinds))

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from inventory.v1 import alert_service_pb2 as pb
 
 from inventory_server.operations.stock import StockOperations
-from inventory_server.operations.watching import Watching, wanted_of
+from inventory_server.operations.watching import Watching, event_filter
 from inventory_server.servicers import requests, responses, stock_requests
 from inventory_server.servicers.paging import make_page_token, read_page_size, read_page_token
 from inventory_server.servicers.rpc_call import RpcCall
@@ -26,7 +26,7 @@ class AlertServicer:
         self, request: pb.WatchLowStockRequest, call: RpcCall
     ) -> AsyncIterator[pb.WatchLowStockResponse]:
         """Streams alerts as they happen."""
-        wanted = wanted_of(
+        wanted = event_filter(
             stock_requests.read_locations(request.locations),
             stock_requests.read_watched_skus(request.skus),
             stock_requests.read_alert_kinds(request.kinds),

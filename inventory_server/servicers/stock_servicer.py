@@ -12,7 +12,7 @@ from inventory_server.domain.limits import MAX_NOTE_LENGTH, MAX_REFERENCE_LENGTH
 from inventory_server.operations.imports import ImportOperations
 from inventory_server.operations.movements import MovementOperations
 from inventory_server.operations.stock import StockOperations
-from inventory_server.operations.watching import Watching, wanted_of
+from inventory_server.operations.watching import Watching, event_filter
 from inventory_server.servicers import requests, responses, stock_requests
 from inventory_server.servicers.paging import make_page_token, read_page_size, read_page_token
 from inventory_server.servicers.rpc_call import RpcCall
@@ -173,7 +173,7 @@ class StockServicer:
         self, request: pb.WatchStockRequest, call: RpcCall
     ) -> AsyncIterator[pb.WatchStockResponse]:
         """Streams every movement as it happens."""
-        wanted = wanted_of(
+        wanted = event_filter(
             stock_requests.read_locations(request.locations),
             stock_requests.read_watched_skus(request.skus),
         )

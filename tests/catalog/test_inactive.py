@@ -15,7 +15,7 @@ from inventory_server.stores.change_feed import ChangeFeed
 from inventory_server.stores.product_records import ProductItem
 from inventory_server.stores.product_store import ProductStore
 from tests.calls import key, line, place, refused, set_stock
-from tests.catalog.serving import started, upsert
+from tests.catalog.serving import listed, started, upsert
 from tests.eventually import eventually_async
 
 
@@ -113,3 +113,24 @@ async def test_a_repeated_call_tells_stock_again(catalog, stock, holds, db) -> N
         db.delete(f"inv:{{{n}}}:inactive")
     await upsert(catalog, "A", active=False, metadata=key("k"))
     assert (await refused(place(holds, line("A")))).reason == "PRODUCT_INACTIVE"
+
+
+async def test_products_removed_by_hand_are_forgotten_when_all_is_read_again(
+    catalog, stock, holds, dynamo, names, monkeypatch
+) -> None:
+    await set_stock(stock, 10, "A")
+    await upsert(catalog, "A", active=False)
+    await upsert(catalog, "B")
+    # Nobody announces this.
+    arguments = {"TableName": names.products, "Key": {"sku": {"S": "A"}}}
+    await dynamo.call("delete_item", 1e9, **arguments)
+    monkeypatch.setattr(CatalogRefresh, "SKUS_A_LOOK", 1)
+    monkeypatch.setattr(CatalogRefresh, "COMPARE_S", 0)
+
+    async def is_forgotten() -> bool:
+        return [one.product.sku for one in await listed(catalog)] == ["B"]
+
+    await eventually_async(is_forgotten)
+    await upsert(catalog, "A", name="New")
+    assert (await listed(catalog))[0].product.name == "New"
+    await place(holds, line("A"))

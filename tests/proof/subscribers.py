@@ -301,6 +301,14 @@ class Subscriber:
             and not 0 < entry.version <= self.snapshot.get((entry.location, entry.sku), 0)
         ]
 
+    def missing(self, whole: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """What it was not told of the whole."""
+        return sorted((Counter(whole) - Counter(self.told)).elements())
+
+    def extra(self, whole: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """What it was told too often, or without its being part of the whole."""
+        return sorted((Counter(self.told) - Counter(whole)).elements())
+
     def untrue_cursors(self, expected: Iterable[Entry]) -> int:
         """How many cursors claim more or less than it had been told: whoever is cut after one
         of these and resumes from it misses something, or is told it twice.

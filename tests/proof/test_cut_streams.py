@@ -72,11 +72,21 @@ def judge(storm: Storm, changes: int, db: redis.Redis) -> tuple[Differences, Cou
     """What differs, and all counts, which are written out to be quoted."""
     wholes = {stream: read_whole(db, stream) for stream in ("journal", "alerts")}
     counts, found = Counter(storm.deaths), Differences()
-    for each in storm.subscribers:
+    for number, each in enumerate(storm.subscribers):
         counts += each.counts
         expected = each.expected(wholes[each.query.stream])
         whole = [(entry.group, entry.id) for entry in expected]
-        found += differences(each.told, whole, each.untrue_cursors(expected))
+        its = differences(each.told, whole, each.untrue_cursors(expected))
+        found += its
+        if any(its):
+            places = {entry.id: (entry.partition, entry.seq) for entry in wholes["journal"]}
+            sys.stdout.write(f"subscriber {number}, {each.query}: {its}\n")
+            for what, strays in (
+                ("not told", each.missing(whole)),
+                ("too often", each.extra(whole)),
+            ):
+                for group, id_ in strays:
+                    sys.stdout.write(f"  {what}: {group} {id_}, stored at {places.get(id_)}\n")
     figures = {
         "changes": changes,
         "in the journal": len(wholes["journal"]),
