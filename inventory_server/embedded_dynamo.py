@@ -103,10 +103,14 @@ class EmbeddedDynamo:
     async def _keep(self, process: Process) -> None:
         """Passes on what it complains of, and says when it ends by itself."""
         assert process.stderr is not None  # noqa: S101 - it is a pipe
+        rest = b""
         while said := await process.stderr.read(_READ_BYTES):
-            for line in said.decode(errors="replace").splitlines():
-                self._last_line = line or self._last_line
-                log.warning("moto: %s", line)
+            # What is written bit by bit is read so; a line without an end is not kept for ever.
+            *lines, rest = (rest + said).split(b"\n")
+            if len(rest) > _READ_BYTES:
+                lines, rest = [*lines, rest], b""
+            self._pass_on(lines)
+        self._pass_on([rest])
         status = await process.wait()
         if not self.endpoint:
             return
@@ -114,6 +118,12 @@ class EmbeddedDynamo:
         log.error("moto's server ended by itself with status %s: %s", status, self._last_line)
         if self._on_exit is not None:
             self._on_exit()
+
+    def _pass_on(self, lines: list[bytes]) -> None:
+        for said in lines:
+            if line := said.decode(errors="replace").rstrip():
+                self._last_line = line
+                log.warning("moto: %s", line)
 
 
 def _environment() -> dict[str, str]:
