@@ -1,4 +1,4 @@
-"""The README says what is: its commands print what it shows, its tables are complete."""
+"""The pages say what is: their commands print what they show, the README's tables are complete."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ MASKS = (
     (re.compile(r'("cursor":\s*)"[^"]+"'), r'\1"CURSOR"'),
     (re.compile(r'("movement_id":\s*)"[^"]+"'), r'\1"MOVEMENT"'),
     (re.compile(r"(x-request-id: )\S+"), r"\1REQUEST"),
+    (re.compile(r'("etag":\s*)"[^"]+"'), r'\1"ETAG"'),
     # Programs that print JSON differ in how much space they put into it.
     (re.compile(r"[ \t]+"), " "),
 )
@@ -76,11 +77,12 @@ def _is_done(ready: grpc.Future[None]) -> bool:
     return bool(ready.done())
 
 
-def test_commands_print_what_the_readme_shows(sample_address: str) -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/grpcurl.md"])
+def test_commands_print_what_the_page_shows(sample_address: str, page: str) -> None:
     if not shutil.which("grpcurl"):
         assert not os.environ.get("CI"), "grpcurl is not installed"
         pytest.skip("grpcurl is not installed")
-    examples = markdown.examples(README)
+    examples = markdown.examples(markdown.read(page))
     assert len(examples) >= 6
     ids: dict[str, str] = {}
     for example in examples:
@@ -167,7 +169,10 @@ def test_the_table_of_errors_is_complete() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "inventory_server/scripts/README.md"],
+    [
+        *("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/grpcurl.md"),
+        "inventory_server/scripts/README.md",
+    ],
 )
 def test_links_lead_somewhere(name: str) -> None:
     folder = (markdown.ROOT / name).parent
