@@ -21,7 +21,7 @@ A_REST = 1_050
 """Changes in which more happens than a server keeps for who does not read."""
 A_ROUND = 3_000
 """Changes in which a server is killed once, Redis is once, and a server is stopped once."""
-A_WHILE_MS = 600_000
+A_WHILE_MS = 120_000
 """Holds that are open in the end live longer than this."""
 
 
