@@ -12,6 +12,7 @@ from inventory_server.operations.watching import Watching, event_filter
 from inventory_server.servicers import requests, responses, stock_requests
 from inventory_server.servicers.paging import make_page_token, read_page_size, read_page_token
 from inventory_server.servicers.rpc_call import RpcCall
+from inventory_server.servicers.shared_responses import Encodable, SharedResponses
 
 
 class AlertServicer:
@@ -21,10 +22,11 @@ class AlertServicer:
         self._watching = watching
         self._stock = stock
         self._timeout_s = timeout_s
+        self._shared = SharedResponses(responses.alert_message)
 
     async def WatchLowStock(
         self, request: pb.WatchLowStockRequest, call: RpcCall
-    ) -> AsyncIterator[pb.WatchLowStockResponse]:
+    ) -> AsyncIterator[Encodable]:
         """Streams alerts as they happen."""
         wanted = event_filter(
             stock_requests.read_locations(request.locations),
@@ -36,7 +38,7 @@ class AlertServicer:
             wanted, cursor=request.cursor, snapshot=request.snapshot, low_only=True,
             actor=call.actor, timeout_s=self._timeout_s, now=asyncio.get_running_loop().time,
         ):  # fmt: skip
-            yield responses.alert_message(message)
+            yield self._shared.response(message)
 
     async def ListLowStock(
         self, request: pb.ListLowStockRequest, call: RpcCall

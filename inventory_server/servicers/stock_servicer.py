@@ -16,6 +16,7 @@ from inventory_server.operations.watching import Watching, event_filter
 from inventory_server.servicers import requests, responses, stock_requests
 from inventory_server.servicers.paging import make_page_token, read_page_size, read_page_token
 from inventory_server.servicers.rpc_call import RpcCall
+from inventory_server.servicers.shared_responses import Encodable, SharedResponses
 
 _PLACES = r"\d{1,5}:\d{1,16}(,\d{1,5}:\d{1,16})*"
 """What stands in the page tokens of ListMovements."""
@@ -40,6 +41,7 @@ class StockServicer:
         self._watching = watching
         self._max_lines = max_lines
         self._timeout_s = timeout_s
+        self._shared = SharedResponses(responses.stock_event)
 
     async def GetStock(self, request: pb.GetStockRequest, call: RpcCall) -> pb.GetStockResponse:
         """Reads one SKU, with totals."""
@@ -171,7 +173,7 @@ class StockServicer:
 
     async def WatchStock(
         self, request: pb.WatchStockRequest, call: RpcCall
-    ) -> AsyncIterator[pb.WatchStockResponse]:
+    ) -> AsyncIterator[Encodable]:
         """Streams every movement as it happens."""
         wanted = event_filter(
             stock_requests.read_locations(request.locations),
@@ -182,7 +184,7 @@ class StockServicer:
             wanted, cursor=request.cursor, snapshot=request.snapshot, low_only=False,
             actor=call.actor, timeout_s=self._timeout_s, now=asyncio.get_running_loop().time,
         ):  # fmt: skip
-            yield responses.stock_event(message)
+            yield self._shared.response(message)
 
     async def ListMovements(
         self, request: pb.ListMovementsRequest, call: RpcCall
