@@ -11,12 +11,15 @@ end
 
 -- The alerts: one entry each time that a level becomes low, runs out or
 -- recovers, under the seq of the movement that did it.
-local ALERTS = { LOW = 'LOW', OUT = 'OUT', OK = 'RECOVERED' }
+local function alerts_key(partition)
+  return partition_key(partition.number, 'alerts')
+end
 
 local function append_alert(partition, cause, by, number, line, hold)
   local level = line.level
-  redis.call('XADD', partition.alerts, format('%d-0', partition.seq),
-    'kind', ALERTS[level.alert_state], 'at_ms', by.at, 'location', line.location, 'sku', line.sku,
+  redis.call('XADD', alerts_key(partition), format('%d-0', partition.seq),
+    'kind', level.alert_state == 'OK' and 'RECOVERED' or level.alert_state, 'at_ms', by.at,
+    'location', line.location, 'sku', line.sku,
     'before', format('%d', level.units_before), 'after', format('%d', available(level)),
     'level', level.packed, 'cause', cause, 'id', format('%s.%d', by.op, number),
     'hold_id', hold and hold.id or '', 'reference', by.reference, 'actor', by.actor)
@@ -24,9 +27,9 @@ end
 
 -- Fails where the alerts would refuse an entry after the journal has taken one.
 local function check_alerts(partition)
-  local last = redis.call('XREVRANGE', partition.alerts, '+', '-', 'COUNT', 1)[1]
+  local last = redis.call('XREVRANGE', alerts_key(partition), '+', '-', 'COUNT', 1)[1]
   if last and tonumber(match(last[1], '^%d+')) > partition.seq then
-    error('the alerts are ahead of the journal: ' .. partition.alerts)
+    error('the alerts are ahead of the journal: ' .. alerts_key(partition))
   end
 end
 
@@ -76,10 +79,7 @@ local function open_partition(number, meta, journal, store_id, epoch, seen_seq)
     return nil, { 'rewound', number, stored[1] or '', stored[2] or '', stored[3] or '' }
   end
   redis.call('XLEN', journal)
-  return {
-    number = number, epoch = epoch, meta = meta, journal = journal, seq = seq,
-    alerts = partition_key(number, 'alerts'),
-  }
+  return { number = number, epoch = epoch, meta = meta, journal = journal, seq = seq }
 end
 
 -- Fails where one of several journals would refuse its entry after another

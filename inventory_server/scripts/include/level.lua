@@ -23,10 +23,12 @@ local function read_level(key)
     policy = NO_POLICY, alert_state = 'OK', stored_alert_state = 'OK',
   }
   if rest ~= '' then
-    local policy, alert_state = match(rest, '^( %d+ %d+ %d+ %d+) (%u+)$')
+    local policy, safety, backorder, reorder, rearm, alert_state =
+      match(rest, '^( (%d+) (%d+) (%d+) (%d+)) (%u+)$')
     if not policy then error('not a level: ' .. key) end
-    take_policy(level, policy)
-    level.alert_state, level.stored_alert_state = alert_state, alert_state
+    level.policy, level.alert_state, level.stored_alert_state = policy, alert_state, alert_state
+    level.safety_stock, level.backorder_limit = tonumber(safety), tonumber(backorder)
+    level.reorder_point, level.rearm_point = tonumber(reorder), tonumber(rearm)
   end
   return level
 end
