@@ -11,8 +11,9 @@ from inventory_server.domain.limits import MAX_VALUE_MINOR
 from inventory_server.operations.catalog_refresh import CatalogRefresh
 from inventory_server.operations.expiry import Expiry
 from inventory_server.stores.catalog_index import CatalogIndex
-from inventory_server.stores.level_walk import LevelSums, LevelWalk
+from inventory_server.stores.level_walk import LevelWalk
 from inventory_server.stores.product_store import now_ms
+from inventory_server.stores.records import LevelSums
 from inventory_server.stores.stock_store import StockStore
 
 

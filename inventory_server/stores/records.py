@@ -5,9 +5,21 @@ ARCHITECTURE.md describes them; the Lua side is `scripts/include/`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from inventory_server.domain.model import Hold, HoldLine, Level, Line
+
+
+class LevelSums(NamedTuple):
+    """What some levels come to: how many there are, low, out, and the units of all."""
+
+    levels: int
+    low: int
+    out: int
+    held: int
+    on_hand: dict[str, int]
+    """Of each SKU."""
 
 
 def pack_lines(lines: Sequence[Line]) -> str:
@@ -25,6 +37,30 @@ def parse_level(sku: str, location: str, packed: str) -> Level:
     return Level(
         sku, location, on_hand, held, version, safety, backorder, reorder, rearm, alert_state
     )
+
+
+def sum_levels(packed_by_sku: Iterable[tuple[str, str | None]]) -> LevelSums:
+    """What levels come to, from their packed forms; None where there is none.
+
+    It makes no Level of each: of a hundred thousand that would take a second.
+    """
+    low = out = held = 0
+    on_hand: dict[str, int] = {}
+    for sku, packed in packed_by_sku:
+        if packed is None:
+            continue
+        parts = packed.split(" ")
+        units, level_held = int(parts[0]), int(parts[1])
+        available = units - level_held
+        reorder_point = 0
+        if len(parts) > 3:
+            available -= int(parts[3])
+            reorder_point = int(parts[5])
+        out += available <= 0
+        low += 0 < available <= reorder_point
+        held += level_held
+        on_hand[sku] = units
+    return LevelSums(len(on_hand), low, out, held, on_hand)
 
 
 def parse_levels(lines: Sequence[Line | HoldLine], packed: str) -> tuple[Level, ...]:

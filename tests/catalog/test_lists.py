@@ -107,7 +107,7 @@ async def test_categories_and_units_are_counted(catalog) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("levels_a_read", [1, 2, 250])
+@pytest.mark.parametrize("levels_a_read", [1, 2, 500])
 async def test_the_summary_counts_each_level_once(
     catalog, stock, holds, monkeypatch, levels_a_read: int
 ) -> None:

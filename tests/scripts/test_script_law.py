@@ -42,7 +42,6 @@ from inventory_server.stores.audit_store import AuditStore
 from inventory_server.stores.connection import PipelinedConnection
 from inventory_server.stores.hold_store import HoldStore
 from inventory_server.stores.keys import Keyspace, partition_of
-from inventory_server.stores.level_walk import LevelWalk
 from inventory_server.stores.opening import SCRIPT_COMMANDS, StoreOpener
 from inventory_server.stores.pipeline import Call
 from inventory_server.stores.redis_store import RedisStore
@@ -450,13 +449,6 @@ class Day:
             **{"a level: level, due, inactive": named, "sku": [sku for _, sku in levels]},
         )  # fmt: skip
 
-        skus = self.client.zrange(keys.skus(HOME), 0, -1)
-        await self.capture(
-            "sum_levels",
-            lambda: anext(LevelWalk(self.store, self.stock).pages(HOME, deadline)),
-            **{"level...": [keys.level(HOME, sku) for sku in skus]},
-        )  # fmt: skip
-
     async def capture_audits(self) -> None:
         """A level is repaired that is named as low, and whose hold its home has lost."""
         keys, late = self.store.keys, self.ids["late"]
@@ -578,7 +570,7 @@ CALLS = (
     *("read_basket", "set_inactive", "set_inactive: active again"),
     *("read_levels", "record_sale", "rehold_hold", "release_hold", "release_hold: a part"),
     *("remove_holds", "repair_level", "repair_level: to look", "set_stock", "transfer_stock"),
-    *("sum_levels", "verify_holds", "verify_levels"),
+    *("verify_holds", "verify_levels"),
 )
 every_call = pytest.mark.parametrize("name", CALLS)
 

@@ -15,6 +15,7 @@ from inventory_server.stores.records import (
     parse_levels,
     parse_lines,
     parse_placed,
+    sum_levels,
 )
 
 SKUS = st.from_regex(r"[A-Za-z0-9._\-/+#]{1,64}", fullmatch=True)
@@ -82,6 +83,22 @@ def test_counts_of_every_size_are_read_exactly(on_hand: int) -> None:
 def test_what_is_no_level_is_an_error(packed: str) -> None:
     with pytest.raises((ValueError, IndexError)):
         parse_level("A", "online", packed)
+
+
+@given(st.lists(st.one_of(st.none(), st.tuples(
+    st.integers(-5, 30), st.integers(0, 9), st.integers(0, 5), st.integers(0, 9), st.booleans(),
+))))  # fmt: skip
+def test_sums_are_those_of_the_levels_one_by_one(rows: list[tuple[int, ...] | None]) -> None:
+    packed = [
+        row and f"{row[0]} {row[1]} 7" + f" {row[2]} 0 {row[3]} 9 LOW" * row[4] for row in rows
+    ]
+    by_sku = [(f"S{n}", one) for n, one in enumerate(packed)]
+    levels = [parse_level(sku, "online", one) for sku, one in by_sku if one]
+    statuses = [level.status for level in levels]
+    assert sum_levels(by_sku) == (
+        len(levels), statuses.count("LOW"), statuses.count("OUT"),
+        sum(level.held for level in levels), {level.sku: level.on_hand for level in levels},
+    )  # fmt: skip
 
 
 def test_levels_and_lines_belong_together() -> None:
