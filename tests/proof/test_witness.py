@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import redis
 
 from tests.proof.load import Load, outcomes
@@ -16,6 +17,7 @@ OPERATIONS = 100_000
 CALLERS, BATCH_CALLERS = 300, 12
 
 
+@pytest.mark.timeout(480)
 async def test_a_hundred_thousand_operations_are_told_as_they_happened(
     start: Callable[..., Running], redis_url: str, db: redis.Redis, tmp_path: Path
 ) -> None:

@@ -449,7 +449,15 @@ async def test_one_that_never_reads_delays_nobody_and_nothing_is_kept_for_it(sto
                 await stock.SetStock(request)
                 for one in many:
                     assert (await reader.next()).movement.sku == one.sku
-        kept = [one for one in gc.get_objects() if isinstance(one, Message) and one.event]
+        ours = parse_cursor(silent.cursor, 16).store_id
+        kept = [
+            one
+            for one in gc.get_objects()
+            if isinstance(one, Message)
+            and one.event
+            # Servers of other tests, in this process too, may not be collected yet.
+            and parse_cursor(one.cursor, 16).store_id == ours
+        ]
         assert len(kept) < SharedResponses.MOST_KEPT + 10, "what is on its way, and no queue"
         refusal = await silent.until_end()
     assert refusal.reason == "SLOW_CONSUMER"
