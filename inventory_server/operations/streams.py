@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from typing import Final
+from typing import Final, Self
 
 from inventory_server.domain.errors import (
     Draining,
@@ -36,12 +36,24 @@ class _Subscriber:
 
     MOST_WAITING: Final = 1000
 
-    def __init__(self, wanted: EventFilter) -> None:
-        self.wanted = wanted
+    def __init__(self, wanted: EventFilter, sent: Versions) -> None:
+        self._wanted = wanted
+        self._sent = sent
         self.waiting: deque[Message] = deque()
         self.woken = asyncio.Event()
         self.is_slow = False
         self.end: InventoryError | None = None
+
+    def takes(self, event: Event) -> bool:
+        """Whether it wants this one, and its snapshot did not have it already."""
+        if not self._wanted.takes(event):
+            return False
+        version = self._sent.get((event.location, event.sku)) if self._sent else None
+        if version is None:
+            return True
+        # Versions begin at the seq of a level's first movement: a level that was deleted under
+        # this seq, and made again, has a higher one.
+        return (event.seq if event.level is None else event.level.version) > version
 
     def put(self, message: Message) -> None:
         """Queues a message; one that does not read gets no more.
@@ -56,6 +68,46 @@ class _Subscriber:
         else:
             self.waiting.append(message)
         self.woken.set()
+
+
+class _Pulse:
+    """Says when nothing was sent for so long. One timer does for many messages: what is sent
+    only takes a look at the clock, and the timer looks, when it rings, how long that is ago.
+    """
+
+    def __init__(self, after_s: float, woken: asyncio.Event) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._after_s = after_s
+        self._woken = woken
+        self._sent_at = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        self.is_due = False
+
+    def __enter__(self) -> Self:
+        self._wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def restart(self) -> None:
+        """Something is sent now."""
+        self._sent_at = self._loop.time()
+        if self.is_due:
+            self.is_due = False
+            self._wait()
+
+    def _wait(self) -> None:
+        self._timer = self._loop.call_at(self._sent_at + self._after_s, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._loop.time() < self._sent_at + self._after_s:
+            self._wait()
+        else:
+            self.is_due = True
+            self._woken.set()
 
 
 class StreamHub:
@@ -93,18 +145,34 @@ class StreamHub:
         if self._watchers >= self._max_streams:
             raise TooManyStreams(self._max_streams)
         self._watchers += 1
-        subscriber = _Subscriber(wanted)
+        subscriber = _Subscriber(wanted, sent)
         try:
             if seqs is None:
                 seqs = [place.seq for place in await self._store.places()]
                 yield Message(self._store.cursor(seqs))
             place = list(seqs)
             async for message in self._catch_up(subscriber, place):
-                if _is_new(message, sent):
-                    yield message
-            async for message in self._tail(subscriber, self._store.cursor(place)):
-                if _is_new(message, sent):
-                    yield message
+                yield message
+            cursor = self._store.cursor(place)
+            with _Pulse(self._heartbeat_s, subscriber.woken) as pulse:
+                while True:
+                    while subscriber.waiting:
+                        message = subscriber.waiting.popleft()
+                        cursor = message.cursor
+                        pulse.restart()
+                        yield message
+                    self._check_end(subscriber, cursor)
+                    if isinstance(subscriber.end, Draining):
+                        yield Message(self._cursor)
+                        raise subscriber.end
+                    if pulse.is_due:
+                        # All that the reader has seen went into the queue, and that is empty.
+                        cursor = self._cursor
+                        pulse.restart()
+                        yield Message(cursor)
+                        continue
+                    subscriber.woken.clear()
+                    await subscriber.woken.wait()
         finally:
             self._subscribers.discard(subscriber)
             self._watchers -= 1
@@ -146,34 +214,17 @@ class StreamHub:
                     self._store.check(place, await self._store.places())
                     for event in events:
                         place[number] = event.seq
-                        if subscriber.wanted.takes(event):
+                        if subscriber.takes(event):
                             yield Message(self._store.cursor(place), event)
                     if len(events) < self.A_READ:
                         place[number] = last
 
-    async def _tail(self, subscriber: _Subscriber, cursor: str) -> AsyncIterator[Message]:
-        while True:
-            while subscriber.waiting:
-                message = subscriber.waiting.popleft()
-                cursor = message.cursor
-                yield message
-            if subscriber.is_slow:
-                raise SlowConsumer(cursor)
-            if subscriber.end is not None:
-                if isinstance(subscriber.end, Draining):
-                    yield Message(self._cursor)
-                raise subscriber.end
-            subscriber.woken.clear()
-            try:
-                async with asyncio.timeout(self._heartbeat_s):
-                    await subscriber.woken.wait()
-            except TimeoutError:
-                if subscriber.woken.is_set():
-                    # Something came in this very moment: it goes first, the cursor is past it.
-                    continue
-                # All that the reader has seen has been put into the queue, and that is empty.
-                cursor = self._cursor
-                yield Message(cursor)
+    def _check_end(self, subscriber: _Subscriber, cursor: str) -> None:
+        """Raises what has ended the stream at once, after this cursor."""
+        if subscriber.is_slow:
+            raise SlowConsumer(cursor)
+        if subscriber.end is not None and not isinstance(subscriber.end, Draining):
+            raise subscriber.end
 
     def _start(self) -> None:
         if (self._reader is None or self._reader.done()) and not self.is_draining:
@@ -230,7 +281,7 @@ class StreamHub:
             self._cursor = self._store.cursor(self._seqs)
             message = Message(self._cursor, event)
             for subscriber in self._subscribers:
-                if subscriber.wanted.takes(event):
+                if subscriber.takes(event):
                     subscriber.put(message)
 
     def _fail(self, error: InventoryError) -> None:
@@ -242,14 +293,3 @@ class StreamHub:
         self._subscribers.clear()
         self._seqs = []
         self._moved.set()
-
-
-def _is_new(message: Message, sent: Versions) -> bool:
-    """Whether the snapshot did not have this already."""
-    event = message.event
-    version = sent.get((event.location, event.sku)) if event is not None else None
-    if event is None or version is None:
-        return True
-    # Versions begin at the seq of a level's first movement: a level that was deleted under
-    # this seq, and made again, has a higher one.
-    return (event.seq if event.level is None else event.level.version) > version

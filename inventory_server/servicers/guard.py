@@ -127,29 +127,30 @@ class Guard:
     def _server_stream(
         self, name: str, parse: Callable[[bytes], Message], run: Any, is_mutation: bool
     ) -> Callable[[bytes, Context], Awaitable[None]]:
-        async def one(raw: bytes) -> AsyncIterator[bytes]:
-            yield raw
-
         # Who watches is told by the hub, which sends a last heartbeat before.
         is_watched = "/Watch" in name
 
-        async def answer(requests: AsyncIterator[Message], call: RpcCall) -> AsyncIterator[Message]:
-            async for request in requests:
-                async for response in run(request, call):
-                    if self.draining and not is_watched:
-                        raise Draining
-                    yield response
-
-        guarded = self._stream(name, parse, answer, is_mutation)
-
         async def streamed(raw: bytes, context: Context) -> None:
-            async with aclosing(guarded(one(raw), context)) as responses:
-                async for response in responses:
-                    try:
-                        await context.write(response)
-                    except grpc.aio.InternalError as error:
-                        # The caller went away meanwhile: for gRPC an error, for us none.
-                        raise asyncio.CancelledError from error
+            started = perf_counter()
+            call = RpcCall(self._deadline(context, inf))
+            try:
+                if self.draining:
+                    raise Draining
+                call.read_metadata(context.invocation_metadata() or (), is_mutation)
+                async with aclosing(run(_parse(parse, raw), call)) as responses:
+                    async for response in responses:
+                        if self.draining and not is_watched:
+                            raise Draining
+                        await context.write(response.SerializeToString())
+            except grpc.aio.InternalError as error:
+                # The caller went away meanwhile: for gRPC an error, for us none.
+                self._call_log.write(name, "CANCELLED", call, started)
+                raise asyncio.CancelledError from error
+            except BaseException as error:
+                await self._end_badly(name, call, context, started, error)
+                raise
+            context.set_trailing_metadata(_trailers(call, is_mutation))
+            self._call_log.write(name, "OK", call, started)
 
         return streamed
 

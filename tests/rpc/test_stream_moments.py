@@ -18,7 +18,7 @@ from inventory.v1.alert_service_pb2_grpc import AlertServiceStub
 
 from inventory_server.domain.errors import StoreUnavailable
 from inventory_server.operations.stock import StockOperations
-from inventory_server.operations.streams import StreamHub
+from inventory_server.operations.streams import StreamHub, _Pulse
 from inventory_server.settings import Settings
 from inventory_server.stores.cursor import cursor_at, parse_cursor
 from inventory_server.stores.stream_store import StreamStore
@@ -63,7 +63,7 @@ async def set_many(stock: Any, on_hand: int, count: int = 500) -> None:
 async def test_a_heartbeat_does_not_overtake_what_is_read_in_its_moment(
     stock, server, monkeypatch
 ) -> None:
-    deliver, found = StreamHub._deliver, asyncio.Event()
+    deliver, ring, found = StreamHub._deliver, _Pulse._ring, asyncio.Event()
     read: list[tuple[StreamHub, Any]] = []
 
     def keep(hub: StreamHub, events: Any) -> None:
@@ -71,24 +71,18 @@ async def test_a_heartbeat_does_not_overtake_what_is_read_in_its_moment(
             read[:] = [(hub, events)]
             found.set()
 
-    class Woken(asyncio.Event):
+    def ring_and_deliver(pulse: _Pulse) -> None:
         """Time is up for the subscriber; before it runs again, the reader hands out."""
-
-        async def wait(self) -> Any:
-            try:
-                return await super().wait()
-            except asyncio.CancelledError:
-                if read:
-                    monkeypatch.setattr(StreamHub, "_deliver", deliver)
-                    deliver(*read.pop())
-                raise
+        ring(pulse)
+        if pulse.is_due and read:
+            monkeypatch.setattr(StreamHub, "_deliver", deliver)
+            deliver(*read.pop())
 
     async with watching(stock.WatchStock, moves()) as watch:
         await watch.next(heartbeats=True)
         monkeypatch.setattr(StreamHub, "_deliver", keep)
         monkeypatch.setattr(StreamHub, "CHECK_S", 60)
-        (subscriber,) = server._hubs[0]._subscribers
-        subscriber.woken = Woken()
+        monkeypatch.setattr(_Pulse, "_ring", ring_and_deliver)
         await set_stock(stock, 5)
         await found.wait()
         message, before = None, ""
