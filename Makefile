@@ -25,13 +25,14 @@ lowest: redis ## run the tests with the oldest libraries that are promised
 	PATH="$$PATH:$(CURDIR)/.venv-lowest/bin" .venv-lowest/bin/python -m pytest tests/unit tests/rpc tests/client tests/scripts \
 	  tests/embedded/test_embedded_dynamo.py
 
-generate: $(VENV)/installed-dev ## make generated/ from protos/
+generate: $(VENV)/installed-dev ## make generated/ from protos/, and the synchronous client
 	$(BIN)/python tools/generate.py
+	$(BIN)/python tools/generate_sync.py
 
 lint: $(VENV)/installed-dev ## check format, style, types and protos
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy -p inventory_server -p inventory_cli
+	$(BIN)/mypy -p inventory_server -p inventory_cli -p inventory_client
 	$(BIN)/buf lint
 
 bench: $(VENV)/installed-bench redis ## measure throughput and latency

@@ -36,6 +36,9 @@ class ReplyProxy:
             writer.transport.abort()
         self._writers.clear()
 
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_unix_connection(self._socket_path)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         serving = asyncio.current_task()
         assert serving is not None
@@ -45,7 +48,7 @@ class ReplyProxy:
         if self.refusing:
             writer.transport.abort()
             return
-        redis_reader, redis_writer = await asyncio.open_unix_connection(self._socket_path)
+        redis_reader, redis_writer = await self._connect()
         self._writers.append(redis_writer)
         await asyncio.gather(
             self._pump(reader, redis_writer, replies=False),
