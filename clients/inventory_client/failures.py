@@ -27,6 +27,15 @@ DOMAIN: Final = "inventory.v1"
 NEVER_SENT: Final = ("failed to connect to all addresses", "DNS resolution failed")
 """How gRPC's messages begin where it had no connection to send a call on."""
 
+BROKEN: Final = frozenset(
+    (
+        *(grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED),
+        *(grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN),
+    )
+)
+"""What a connection that breaks, or a server that is killed, can end a call with. The service
+itself gives a reason with each of its refusals."""
+
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -58,10 +67,10 @@ def typed_error(failure: Failure) -> InventoryError:
     """The error of the class that stands for the reason, or for the status without one."""
     if failure.reason in BY_REASON:
         return BY_REASON[failure.reason](failure)
-    is_unavailable = failure.code is grpc.StatusCode.UNAVAILABLE
     if failure.reason:
-        return UnknownTransient(failure) if is_unavailable else UnknownReason(failure)
-    if is_unavailable:
+        is_transient = failure.code is grpc.StatusCode.UNAVAILABLE
+        return UnknownTransient(failure) if is_transient else UnknownReason(failure)
+    if failure.code in BROKEN:
         is_sent = not failure.message.startswith(NEVER_SENT)
         return ServerUnreachable(failure) if is_sent else NeverConnected(failure)
     if failure.code is grpc.StatusCode.DEADLINE_EXCEEDED:

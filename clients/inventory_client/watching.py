@@ -13,7 +13,7 @@ import grpc
 
 from inventory_client.base_error import InventoryError
 from inventory_client.caller import Caller
-from inventory_client.errors import CursorExpired, SlowConsumer, TooManyStreams, UnknownReason
+from inventory_client.errors import CursorExpired, SlowConsumer, TooManyStreams
 from inventory_client.events import HeartbeatEvent, SnapshotEnded, SnapshotStarted
 from inventory_client.failures import broken_off, error_of
 
@@ -23,10 +23,6 @@ Event = TypeVar("Event")
 
 SILENCE_S: Final = 60.0
 """Longest silence: four of the server's heartbeats."""
-_BROKEN: Final = frozenset(
-    (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED)
-)
-"""What a connection that breaks can end a stream with too, without a reason."""
 
 
 class WatchPlan(NamedTuple):
@@ -209,5 +205,4 @@ class AsyncWatch(Generic[Event]):
         if isinstance(error, TooManyStreams):
             # Other streams may have come back sooner after a restart.
             return self._has_begun
-        is_broken = isinstance(error, UnknownReason) and error.code in _BROKEN
-        return error.retryable or is_broken or isinstance(error, SlowConsumer)
+        return error.retryable or isinstance(error, SlowConsumer)

@@ -17,6 +17,7 @@ class ReplyProxy:
         self.swallowing = False
         self.swallowed_bytes = 0
         self.refusing = False
+        self.connections = 0
         self.port = 0
 
     async def __aenter__(self) -> Self:
@@ -45,6 +46,7 @@ class ReplyProxy:
         self._serving.add(serving)
         serving.add_done_callback(self._serving.discard)
         self._writers.append(writer)
+        self.connections += 1
         if self.refusing:
             writer.transport.abort()
             return

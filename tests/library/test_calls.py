@@ -82,6 +82,7 @@ TRANSIENT = [
     Said(StatusCode.UNAVAILABLE, "CATALOG_THROTTLED"),
     Said(StatusCode.UNAVAILABLE, "OUTCOME_UNKNOWN"),
     Said(StatusCode.UNAVAILABLE),
+    Said(StatusCode.CANCELLED),
     Said(StatusCode.UNAVAILABLE, "A_REASON_OF_TOMORROW"),
 ]
 
@@ -161,7 +162,7 @@ async def test_what_can_be_mended_is_sent_again(
         (Said(StatusCode.ABORTED, "ETAG_MISMATCH"), False),
         (Said(StatusCode.INTERNAL, "INTERNAL"), True),
         (Said(StatusCode.FAILED_PRECONDITION, "A_REASON_OF_TOMORROW"), True),
-        (Said(StatusCode.INTERNAL), True),
+        (Said(StatusCode.PERMISSION_DENIED), True),
     ],
     ids=lambda said: getattr(said, "reason", None),
 )
