@@ -32,7 +32,7 @@ generate: $(VENV)/installed-dev ## make generated/ from protos/, and the synchro
 lint: $(VENV)/installed-dev ## check format, style, types and protos
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy -p inventory_server -p inventory_cli -p inventory_client
+	$(BIN)/mypy -p inventory_server -p inventory_cli -p inventory_client -p examples
 	$(BIN)/buf lint
 
 bench: $(VENV)/installed-bench redis ## measure throughput and latency
