@@ -103,6 +103,8 @@ class Caller:
         metadata = (*settings.metadata, (KEY_NAME, key)) if key else settings.metadata
         attempts, maybe_applied = 0, False
         while True:
+            if self.is_closed:
+                raise self._closed_error(key, maybe_applied)
             attempts += 1
             response, error = None, None
             attempt_s = min(deadline - now(), settings.attempt_timeout_s)
@@ -137,6 +139,11 @@ class Caller:
         asked_s = 0.0 if error is None else error.failure.retry_delay_s
         pause_s = self.settings.retry.pause_s(attempts, asked_s)
         return pause_s if pause_s + SHORTEST_ATTEMPT_S < left_s else None
+
+    def _closed_error(self, key: str, maybe_applied: bool) -> InventoryError:
+        error = client_closed()
+        error.maybe_applied, error.idempotency_key = maybe_applied, key
+        return error
 
     def was_closed(self) -> bool:
         """Whether the call was ended by closing the client, and not by its caller."""

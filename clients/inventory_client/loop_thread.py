@@ -1,4 +1,8 @@
-"""An event loop in a thread of its own, for callers without one."""
+"""An event loop in a thread of its own, for callers without one.
+
+All synchronous clients of a process share it: each further loop with gRPC in
+it is woken by the calls of all the others.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,37 @@ import asyncio
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from inventory_client.failures import client_closed
 
 Result = TypeVar("Result")
 
 
+_sharing = threading.Lock()
+
+
 class LoopThread:
     """Runs coroutines in its loop, and waits for them. It may be used by many threads at once."""
+
+    _shared: ClassVar[LoopThread | None] = None
+    _users = 0
+
+    @classmethod
+    def shared(cls) -> LoopThread:
+        """The process's one, which is started for its first user; each has to leave it."""
+        with _sharing:
+            if cls._shared is None or not cls._shared.is_running:
+                cls._shared = cls()
+            cls._shared._users += 1
+            return cls._shared
+
+    def leave(self) -> None:
+        """Ends the thread with its last user."""
+        with _sharing:
+            self._users -= 1
+            if not self._users:
+                self._stop()
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -48,7 +74,7 @@ class LoopThread:
         if self.is_running:
             self._loop.call_soon_threadsafe(callback)
 
-    def stop(self) -> None:
+    def _stop(self) -> None:
         """Cancels what still runs, and ends the thread."""
         if self.is_running:
             self._loop.call_soon_threadsafe(self._loop.stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -25,8 +26,10 @@ from inventory_client.sync_stock_calls import SyncStockCalls
 class InventoryClient(SyncStockCalls, SyncHoldCalls, SyncAvailabilityCalls, SyncCatalogCalls):
     """The same as AsyncInventoryClient, with calls that wait. Threads may share it.
 
-    It runs an AsyncInventoryClient in the event loop of a thread of its own.
-    Its methods are made from that one's by a program, so both are always alike.
+    It runs an AsyncInventoryClient in an event loop in a thread, one for all
+    synchronous clients of the process. Its methods are made from that one's by
+    a program, so both are always alike. In code that has an event loop, use
+    AsyncInventoryClient.
     """
 
     def __init__(
@@ -47,18 +50,24 @@ class InventoryClient(SyncStockCalls, SyncHoldCalls, SyncAvailabilityCalls, Sync
                 actor=actor, credentials=credentials, metadata=metadata, options=options,
             )  # fmt: skip
 
-        self._thread = LoopThread()
+        self._thread = LoopThread.shared()
         try:
             self._client = self._thread.run(make())
         except BaseException:
-            self._thread.stop()
+            self._thread.leave()
             raise
+        self._closing = threading.Lock()
+        self._is_closed = False
 
     def close(self) -> None:
-        """Ends the connection and the thread; calls under way end with ClientClosed."""
+        """Ends the connection; calls under way end with ClientClosed, watches just end."""
+        with self._closing:
+            if self._is_closed:
+                return
+            self._is_closed = True
         if self._thread.is_running:
             self._thread.run(self._client.close())
-            self._thread.stop()
+        self._thread.leave()
 
     def __enter__(self) -> Self:
         return self

@@ -322,3 +322,6 @@ async def test_closing_ends_what_is_under_way_with_an_error(
     with pytest.raises(ClientClosed) as raised:
         await call
     assert raised.value.maybe_applied
+    with pytest.raises(ClientClosed) as raised:
+        await told.place_hold([LINE])
+    assert not raised.value.maybe_applied

@@ -144,9 +144,19 @@ async def test_threads_share_one_client(sync: InventoryClient) -> None:
     assert await in_thread(work) == 100
 
 
-async def test_a_closed_client_says_so_and_leaves_no_thread(server: Server) -> None:
+async def test_a_closed_client_says_so_and_the_last_one_ends_the_thread(server: Server) -> None:
     def work() -> None:
         before = threading.active_count()
+        with (
+            InventoryClient(f"127.0.0.1:{server.port}") as one,
+            InventoryClient(f"127.0.0.1:{server.port}") as other,
+        ):
+            one.close()
+            with pytest.raises(ClientClosed):
+                one.get_stock("A")
+            other.set_stock([("A", "online", 1)])
+            assert threading.active_count() == before + 1, "they share a thread"
+        assert threading.active_count() == before
         with InventoryClient(f"127.0.0.1:{server.port}") as client:
             client.set_stock([("A", "online", 1)])
             watch = client.watch_stock()
