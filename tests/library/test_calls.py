@@ -283,7 +283,9 @@ async def test_a_batch_is_asked_again_while_an_item_can_get_further(
     assert response.results[1].error.reason == "INSUFFICIENT_STOCK"
     assert len(scripted.seen) == 2
     # What was done of a batch makes it uncertain, whatever comes after it.
-    scripted.script.extend([answer("", "STORE_UNAVAILABLE"), Said(StatusCode.NOT_FOUND, "X")])
+    scripted.script.extend(
+        [answer("", "STORE_UNAVAILABLE"), Said(StatusCode.NOT_FOUND, "HOLD_NOT_FOUND")]
+    )
     with pytest.raises(InventoryError) as raised:
         await told.batch_place_holds(items)
     assert raised.value.maybe_applied
