@@ -22,7 +22,7 @@ test: $(VENV)/installed-dev redis ## run every test
 
 lowest: redis ## run the tests with the oldest libraries that are promised
 	$(MAKE) VENV=.venv-lowest .venv-lowest/installed-lowest
-	PATH="$$PATH:$(CURDIR)/.venv-lowest/bin" .venv-lowest/bin/python -m pytest tests/unit tests/rpc tests/client tests/scripts \
+	PATH="$$PATH:$(CURDIR)/.venv-lowest/bin" .venv-lowest/bin/python -m pytest tests/unit tests/rpc tests/client tests/library tests/scripts \
 	  tests/embedded/test_embedded_dynamo.py
 
 generate: $(VENV)/installed-dev ## make generated/ from protos/, and the synchronous client

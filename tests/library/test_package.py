@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import sysconfig
@@ -67,6 +68,23 @@ def test_it_promises_the_versions_that_the_server_is_tested_with(wheel: Path) ->
     assert text.count("Requires-Dist: ") == len(mine)
 
 
+USER = """
+from inventory_client import AsyncInventoryClient, InsufficientStock, InventoryClient
+
+client = InventoryClient()
+reveal_type(client.place_hold([("A", "online", 1)]).hold.hold_id)
+reveal_type([level.on_hand for level in client.list_stock_levels("online", status="LOW")])
+with client.hold([("A", "online", 1)], ttl=5) as hold:
+    reveal_type(hold.confirm().reheld)
+
+async def read(client: AsyncInventoryClient, error: InsufficientStock) -> None:
+    reveal_type((await client.get_stock("A")).total.available)
+    reveal_type(error.lines[0].available)
+    await client.adjust_stock([("A", "online", 1)], reason="WRONG")
+"""
+TYPES = ("str", "list[int]", "bool", "int", "int")
+
+
 def test_it_works_without_the_server_and_its_libraries(
     wheel: Path, server_address: str, tmp_path: Path
 ) -> None:
@@ -77,6 +95,7 @@ def test_it_works_without_the_server_and_its_libraries(
     # The libraries are this environment's; the checkout stays out of reach.
     (packages,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
     (packages / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    assert_types_are_known(programs / "python", tmp_path)
     code = PROGRAM.format(forbidden=SERVER_ONLY, address=server_address)
     done = subprocess.run(
         [programs / "python", "-c", code],
@@ -86,3 +105,17 @@ def test_it_works_without_the_server_and_its_libraries(
     count, *files = done.stdout.split()
     assert count == "3"
     assert all(file.startswith(str(tmp_path)) for file in files), files
+
+
+def assert_types_are_known(python: Path, folder: Path) -> None:
+    """A user's type checker sees what the methods answer, and wrong arguments."""
+    (folder / "user.py").write_text(USER)
+    flags = ("--strict", "--python-executable", str(python), "--cache-dir", str(folder / "cache"))
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", *flags, "user.py"],
+        cwd=folder, env={}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    shown = done.stdout.replace("builtins.", "")
+    assert tuple(re.findall(r'Revealed type is "([^"]+)"', shown)) == TYPES, shown + done.stderr
+    assert done.stdout.count("error: ") == 1, done.stdout
+    assert 'Argument "reason"' in done.stdout

@@ -43,6 +43,8 @@ class Troubles:
         self._process, self._store = process, store
         self._to_redis, self._to_server = to_redis, to_server
         self.counts: Counter[str] = Counter()
+        self.memory_mb: list[float] = []
+        """At the start, after a quarter, at the end; the agents' own notes are in it."""
 
     async def run(self, agents: Agents) -> None:
         troubles = cycle(
@@ -54,6 +56,8 @@ class Troubles:
         for number, trouble in zip(range(1, FAULTS + 1), troubles, strict=False):
             await agents.until(number * HOLDS // (FAULTS + 2))
             await trouble()
+            if number == FAULTS // 4:
+                self.memory_mb.append(memory_mb())
             self.counts[trouble.__name__.removeprefix("_")] += 1
 
     async def _kill_server(self) -> None:
@@ -110,6 +114,12 @@ async def watch(client: AsyncInventoryClient, versions: dict[str, list[int]]) ->
             if isinstance(event, MovementEvent) and event.movement.sku:
                 level = event.movement.level
                 versions.setdefault(level.sku, []).append(level.version)
+
+
+def memory_mb() -> float:
+    """What this process takes."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE") / 1e6
 
 
 def journal(db: redis.Redis) -> dict[str, Counter[str]]:
@@ -188,7 +198,8 @@ async def test_each_hold_happens_once_or_not_at_all_and_the_library_knows(
     print(  # noqa: T201 - the figures of a full run
         f"\n{HOLDS} holds, {AGENTS} agents, {time.monotonic() - begun:.0f} s:"
         f" {dict(troubles.counts)}; errors {dict(agents.errors)};"
-        f" settled {agents.settled}; {dict(outcomes)}"
+        f" settled {agents.settled}; {dict(outcomes)};"
+        f" memory {[round(mb) for mb in troubles.memory_mb]} MB"
     )
     assert_the_truth_was_told(agents.told, store.db)
     assert outcomes[f"HOLD {DONE}"] > HOLDS * 0.8, "most of them are for a library to mend"
@@ -215,9 +226,11 @@ async def run(
 
         await eventually_async(has_begun)
         agents = Agents(client, count=AGENTS, holds=HOLDS)
+        troubles.memory_mb.append(memory_mb())
         async with asyncio.TaskGroup() as group:
             group.create_task(agents.run())
             group.create_task(troubles.run(agents))
+        troubles.memory_mb.append(memory_mb())
         levels = {sku: (await client.get_stock(sku)).levels[0] for sku in SKUS}
 
         async def all_came() -> bool:
