@@ -82,11 +82,12 @@ class Caller:
         request: Request,
         timeout: float | None,
         key: str,
-        is_settled: Callable[[Response], bool] | None = None,
+        is_settled: Callable[[Response, bool], bool] | None = None,
     ) -> Response:
         """Makes a call that changes something, every attempt of it under one key.
 
-        An answer that is not `is_settled` is asked for again as long as there is time.
+        An answer that is not `is_settled` is asked for again as long as there is time; it
+        is also told whether an attempt before was perhaps made and not answered.
         """
         return await self._send(method, request, timeout, key or self.new_key(), is_settled)
 
@@ -96,12 +97,12 @@ class Caller:
         request: Request,
         timeout: float | None,
         key: str,
-        is_settled: Callable[[Response], bool] | None = None,
+        is_settled: Callable[[Response, bool], bool] | None = None,
     ) -> Response:
         settings, now = self.settings, self._loop.time
         deadline = now() + (settings.timeout_s if timeout is None else timeout)
         metadata = (*settings.metadata, (KEY_NAME, key)) if key else settings.metadata
-        attempts, maybe_applied = 0, False
+        attempts, maybe_applied, is_lost = 0, False, False
         while True:
             if self.is_closed:
                 raise self._closed_error(key, maybe_applied)
@@ -110,7 +111,7 @@ class Caller:
             attempt_s = min(deadline - now(), settings.attempt_timeout_s)
             try:
                 response = await method(request, timeout=attempt_s, metadata=metadata)
-                if is_settled is None or is_settled(response):
+                if is_settled is None or is_settled(response, is_lost):
                     return response
                 # A part of it is done: no later error can say that nothing is.
                 maybe_applied = True
@@ -122,7 +123,8 @@ class Caller:
                     raise
                 error = client_closed()
             if error is not None and key:
-                maybe_applied = maybe_applied or error.ambiguous
+                is_lost = is_lost or error.ambiguous
+                maybe_applied = maybe_applied or is_lost
                 error.maybe_applied, error.idempotency_key = maybe_applied, key
             pause_s = self._pause_s(error, attempts, deadline - now())
             if pause_s is None:

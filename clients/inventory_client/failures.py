@@ -60,7 +60,10 @@ def item_error(error: ItemError) -> InventoryError:
     failure = Failure(
         code=code, message=error.message, reason=error.reason, facts=dict(error.metadata)
     )
-    return typed_error(failure)
+    typed = typed_error(failure)
+    typed.maybe_applied = typed.ambiguous
+    typed.idempotency_key = failure.facts.get("idempotency_key", "")
+    return typed
 
 
 def typed_error(failure: Failure) -> InventoryError:

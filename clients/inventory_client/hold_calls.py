@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from inventory.v1 import hold_service_pb2 as pb
 
+from inventory_client.batch_answers import BatchAnswers
 from inventory_client.caller import Caller
-from inventory_client.failures import item_error
 from inventory_client.open_hold import AsyncOpenHold
 from inventory_client.paging import AsyncPager, Page
 from inventory_client.words import LineLike, Span, StateName, duration_of, lines_of, state_of
@@ -154,7 +154,7 @@ class HoldCalls:
         """Places up to 500 holds, each on its own; `item_error` makes an exception of an error."""
         request = pb.BatchPlaceHoldsRequest(items=items)
         method = self._caller.holds.BatchPlaceHolds
-        return await self._caller.change(method, request, timeout, idempotency_key, is_settled)
+        return await self._caller.change(method, request, timeout, idempotency_key, BatchAnswers())
 
     async def batch_confirm_holds(
         self,
@@ -166,7 +166,7 @@ class HoldCalls:
         """Confirms up to 500 holds, each on its own."""
         request = pb.BatchConfirmHoldsRequest(items=items)
         method = self._caller.holds.BatchConfirmHolds
-        return await self._caller.change(method, request, timeout, idempotency_key, is_settled)
+        return await self._caller.change(method, request, timeout, idempotency_key, BatchAnswers())
 
     async def batch_release_holds(
         self,
@@ -178,7 +178,7 @@ class HoldCalls:
         """Releases up to 500 holds, each on its own."""
         request = pb.BatchReleaseHoldsRequest(items=items)
         method = self._caller.holds.BatchReleaseHolds
-        return await self._caller.change(method, request, timeout, idempotency_key, is_settled)
+        return await self._caller.change(method, request, timeout, idempotency_key, BatchAnswers())
 
     def _place_request(
         self,
@@ -192,16 +192,3 @@ class HoldCalls:
             lines=lines_of(lines), ttl=duration_of(ttl), reference=reference, note=note,
             allow_partial=allow_partial,
         )  # fmt: skip
-
-
-BatchResponse = (
-    pb.BatchPlaceHoldsResponse | pb.BatchConfirmHoldsResponse | pb.BatchReleaseHoldsResponse
-)
-
-
-def is_settled(response: BatchResponse) -> bool:
-    """Whether no item can get further by asking again under the same key."""
-    return not any(
-        result.WhichOneof("outcome") == "error" and item_error(result.error).retryable
-        for result in response.results
-    )

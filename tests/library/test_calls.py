@@ -29,6 +29,7 @@ from inventory_client import (
     Product,
     RetryPolicy,
     UnknownReason,
+    item_error,
 )
 
 from tests.eventually import eventually_async
@@ -289,6 +290,25 @@ async def test_a_batch_is_asked_again_while_an_item_can_get_further(
     with pytest.raises(InventoryError) as raised:
         await told.batch_place_holds(items)
     assert raised.value.maybe_applied
+
+
+@pytest.mark.parametrize("first", ["an item", "the whole call"])
+async def test_an_item_that_was_perhaps_done_is_not_refused_for_certain(
+    first: str, told: AsyncInventoryClient, scripted: ScriptedServer
+) -> None:
+    def answer(reason: str) -> bytes:
+        return hold_service_pb2.BatchPlaceHoldsResponse(
+            results=[{"error": {"code": 9, "reason": reason}}]
+        ).SerializeToString()
+
+    lost = answer("OUTCOME_UNKNOWN") if first == "an item" else Said(StatusCode.UNAVAILABLE)
+    scripted.script.extend([lost, answer("INSUFFICIENT_STOCK"), answer("INSUFFICIENT_STOCK")])
+    items = [BatchPlaceHoldsItem(request=PlaceHoldRequest())]
+    for certain in (False, True):
+        (result,) = (await told.batch_place_holds(items)).results
+        error = item_error(result.error)
+        assert error.maybe_applied is not certain
+        assert error.failure.reason == ("INSUFFICIENT_STOCK" if certain else "OUTCOME_UNKNOWN")
 
 
 async def test_a_call_that_is_cancelled_is_cancelled_at_the_server(
