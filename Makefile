@@ -24,16 +24,17 @@ test: $(VENV)/installed-dev redis ## run every test
 
 lowest: redis ## run the tests with the oldest libraries that are promised
 	$(MAKE) VENV=.venv-lowest .venv-lowest/installed-lowest
-	PATH="$$PATH:$(CURDIR)/.venv-lowest/bin" .venv-lowest/bin/python -m pytest $(AT_ONCE) tests/unit tests/rpc tests/client tests/scripts \
+	PATH="$$PATH:$(CURDIR)/.venv-lowest/bin" .venv-lowest/bin/python -m pytest $(AT_ONCE) tests/unit tests/rpc tests/client tests/library tests/scripts \
 	  tests/embedded/test_embedded_dynamo.py
 
-generate: $(VENV)/installed-dev ## make generated/ from protos/
+generate: $(VENV)/installed-dev ## make generated/ from protos/, and the synchronous client
 	$(BIN)/python tools/generate.py
+	$(BIN)/python tools/generate_sync.py
 
 lint: $(VENV)/installed-dev ## check format, style, types and protos
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy -p inventory_server -p inventory_cli
+	$(BIN)/mypy -p inventory_server -p inventory_cli -p inventory_client -p examples
 	$(BIN)/buf lint
 
 bench: $(VENV)/installed-bench redis ## measure throughput and latency

@@ -13,6 +13,7 @@ from benchmarks import (
     alerts,
     batches,
     catalog,
+    client,
     expiries,
     imports,
     latency,
@@ -67,6 +68,8 @@ def measure(options: Options) -> Results:
         results.memory = memory.run(options, _say)
     if options.wants("catalog"):
         results.catalog = catalog.run(options, _say)
+    if options.wants("client"):
+        results.client = client.run(options, _say)
     return results
 
 

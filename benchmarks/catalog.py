@@ -23,6 +23,7 @@ import uvloop
 from benchmarks.options import Options
 from benchmarks.processes import busy_us, cpu_us, rss_mb
 from benchmarks.products import stored_products
+from benchmarks.tables import to_table
 from inventory_server.domain.catalog import ProductFilter, StoredProduct
 from inventory_server.stores.catalog_index import CatalogIndex
 from inventory_server.stores.catalog_rows import product_of
@@ -52,6 +53,11 @@ Call = Callable[[], Awaitable[Any]]
 def run(options: Options, say: Callable[[str], None]) -> dict[str, Any]:
     """The figures of the load, and of each question, both alone and beside writes."""
     return uvloop.run(_measure(options, say))
+
+
+def section(found: dict[str, Any]) -> str:
+    """The table, and what stands below it."""
+    return f"## Catalogue\n\n{to_table(*table(found))}\n\n{notes(found)}"
 
 
 def table(found: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

@@ -11,7 +11,7 @@ RESULTS: Final = ROOT / "benchmarks" / "results"
 DURABILITIES: Final = ("no AOF", "always")
 SECTIONS: Final = (
     *("load", "latency", "batch", "scale"),
-    *("expiry", "alerts", "import", "memory", "catalog"),
+    *("expiry", "alerts", "import", "memory", "catalog", "client"),
 )
 ROWS: Final = ("empty", "place", "check", "confirm", "seed", "redis")
 CONNECTIONS: Final = 4
@@ -47,6 +47,9 @@ class Options:
     catalog_products: int = 100_000
     catalog_calls: int = 200
     """How often each question is put to the index."""
+    client_rounds: int = 12
+    client_calls: int = 300
+    """Calls by the library, and by the stub, in one round."""
     only: tuple[str, ...] = ()
     """Sections or rows of the load section; empty means everything."""
     is_quick: bool = False
@@ -87,6 +90,8 @@ def quick_options(only: tuple[str, ...]) -> Options:
         memory_things=10_000,
         catalog_products=10_000,
         catalog_calls=50,
+        client_rounds=4,
+        client_calls=150,
         only=only,
         is_quick=True,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import alerts, batches, catalog, promises, scale
+from benchmarks import alerts, batches, catalog, client, promises, scale
 from benchmarks.latency import METHODS, Latencies
 from benchmarks.promises import Promise
 from benchmarks.tables import to_table
@@ -30,6 +30,7 @@ class Results:
     imports: dict[str, Any] = field(default_factory=dict)
     memory: dict[str, Any] = field(default_factory=dict)
     catalog: dict[str, Any] = field(default_factory=dict)
+    client: dict[str, Any] = field(default_factory=dict)
 
     def promises(self) -> list[Promise]:
         """What was promised of what was measured."""
@@ -39,6 +40,7 @@ class Results:
         found += promises.of_expiry(self.expiry)
         found += promises.of_alerts(self.alerts)
         found += promises.of_imports(self.imports)
+        found += client.promises(self.client)
         return found + list(promises.of_memory(self.memory)) if self.memory else found
 
 
@@ -60,7 +62,9 @@ def to_markdown(results: Results) -> str:
     if results.memory:
         parts.append(_memory(results.memory))
     if results.catalog:
-        parts.append(_catalog(results.catalog))
+        parts.append(catalog.section(results.catalog))
+    if results.client:
+        parts.append(client.section(results.client))
     parts.append(_promises(results.promises()))
     return "\n\n".join(parts) + "\n"
 
@@ -81,6 +85,7 @@ def to_json(results: Results) -> str:
         "import": results.imports,
         "memory": results.memory,
         "catalog": results.catalog,
+        "client": results.client,
         "promises": [promise._asdict() for promise in results.promises()],
     }
     return json.dumps(kept, indent=1, ensure_ascii=False) + "\n"
@@ -272,11 +277,6 @@ def _memory(found: dict[str, Any]) -> str:
     lines = [(name, f"{size:,} B") for name, size in found.items() if name != "things"]
     head = (f"Redis memory, over {found['things']:,} of each", "bytes each")
     return f"## Memory\n\n{to_table(head, lines)}"
-
-
-def _catalog(found: dict[str, Any]) -> str:
-    table = to_table(*catalog.table(found))
-    return f"## Catalogue\n\n{table}\n\n{catalog.notes(found)}"
 
 
 def _promises(found: Iterable[Promise]) -> str:

@@ -32,6 +32,8 @@ def generate(out: Path) -> None:
     services = [path for path in every if path.endswith("_service.proto")]
     _run([f"--python_out={out}", f"--mypy_out=quiet:{out}", *every])
     _run([f"--grpc_python_out={out}", f"--mypy_grpc_out=quiet:{out}", *services])
+    # Type checkers of those who install the stubs look for it.
+    (package / "py.typed").touch()
 
 
 def _run(arguments: list[str]) -> None:

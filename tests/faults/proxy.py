@@ -17,6 +17,7 @@ class ReplyProxy:
         self.swallowing = False
         self.swallowed_bytes = 0
         self.refusing = False
+        self.connections = 0
         self.port = 0
 
     async def __aenter__(self) -> Self:
@@ -36,16 +37,20 @@ class ReplyProxy:
             writer.transport.abort()
         self._writers.clear()
 
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_unix_connection(self._socket_path)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         serving = asyncio.current_task()
         assert serving is not None
         self._serving.add(serving)
         serving.add_done_callback(self._serving.discard)
         self._writers.append(writer)
+        self.connections += 1
         if self.refusing:
             writer.transport.abort()
             return
-        redis_reader, redis_writer = await asyncio.open_unix_connection(self._socket_path)
+        redis_reader, redis_writer = await self._connect()
         self._writers.append(redis_writer)
         await asyncio.gather(
             self._pump(reader, redis_writer, replies=False),

@@ -1,0 +1,1 @@
+"""Programs that use the client library, each short enough to be read in two minutes."""
