@@ -22,7 +22,7 @@ class StoppedError(CliError):
 
     def __init__(self, number: int) -> None:
         super().__init__(_SENTENCES[signal.Signals(number)])
-        self.exit_status = int(ExitStatus.BROKEN_OFF) if number == signal.SIGALRM else 128 + number
+        self.exit_status = int(ExitStatus.UNAVAILABLE) if number == signal.SIGALRM else 128 + number
 
 
 @contextmanager
