@@ -34,7 +34,9 @@ QuietOption = Annotated[
 LINE_COLUMNS = (
     Column("SKU"),
     Column("Location"),
-    *(Column(name, "number") for name in ("Quantity", "Held", "Confirmed", "Released", "Expired")),
+    Column("Quantity", "number"),
+    Column("Held", "number"),
+    *(Column(name, "number", spared=1) for name in ("Confirmed", "Released", "Expired")),
 )
 HOLD_COLUMNS = (
     Column("Hold"),
@@ -42,8 +44,8 @@ HOLD_COLUMNS = (
     Column("Lines", "number"),
     Column("Units", "number"),
     Column("Expires"),
-    Column("Reference"),
-    Column("Actor"),
+    Column("Reference", spared=1),
+    Column("Actor", spared=2),
 )
 
 

@@ -16,8 +16,8 @@ COLUMNS = (
     Column("On hand", "number"),
     Column("Held", "number"),
     Column("Available", "number"),
-    Column("Sellable", "number"),
-    Column("Reorder at", "number"),
+    Column("Sellable", "number", spared=2),
+    Column("Reorder at", "number", spared=1),
     Column("Status", "word"),
 )
 

@@ -51,7 +51,7 @@ class Board(ABC):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draws it, no higher than the terminal."""
         with self._lock:
-            parts = self._parts(console.size.height)
+            parts = self._parts(console.size.width, console.size.height)
         yield Group(self._title(), *parts)
 
     def _title(self) -> Text:
@@ -72,7 +72,7 @@ class Board(ABC):
         """Takes an event in."""
 
     @abstractmethod
-    def _parts(self, height: int) -> list[Any]:
+    def _parts(self, width: int, height: int) -> list[Any]:
         """What stands below the title, in at most `height` - 1 lines."""
 
 
@@ -120,13 +120,14 @@ def _follow(
     *,
     with_heartbeats: bool = False,
 ) -> None:
-    told = 0
-
     def note(sentence: str) -> None:
         session.note(f"inventory: {sentence}")
 
-    with _telling_breaks(session.settings.server, break_off or note):
+    told = 0
+    sentence = f"the connection to {session.settings.server} broke; trying again"
+    with _listening(_BreakHandler(sentence, break_off or note)) as breaks:
         for event in watch:
+            breaks.is_told = False
             if isinstance(event, HeartbeatEvent) and not with_heartbeats:
                 continue
             take(event)
@@ -135,32 +136,34 @@ def _follow(
                 return
 
 
-@contextmanager
-def _telling_breaks(server: str, tell: Callable[[str], None]) -> Iterator[None]:
-    """Tells, while the block runs, that a watch has to be begun anew."""
-    handler = _BreakHandler(f"the connection to {server} broke; trying again", tell)
-    logger = logging.getLogger(WATCH_LOGGER)
-    before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-        logger.removeHandler(handler)
-
-
 class _BreakHandler(logging.Handler):
-    """Passes on that a watch goes on after something."""
+    """Tells once that a watch has to be begun anew, until something comes again."""
 
     def __init__(self, sentence: str, tell: Callable[[str], None]) -> None:
         super().__init__()
+        self.is_told = False
         self._sentence = sentence
         self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
         """Tells it in the words of the command line."""
-        self._tell(self._sentence)
+        if not self.is_told:
+            self.is_told = True
+            self._tell(self._sentence)
+
+
+@contextmanager
+def _listening(handler: _BreakHandler) -> Iterator[_BreakHandler]:
+    """Gives the handler, while the block runs, what the client library logs of its watches."""
+    logger = logging.getLogger(WATCH_LOGGER)
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield handler
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)
 
 
 def _print_line(session: Session, line: str) -> None:

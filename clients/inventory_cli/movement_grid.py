@@ -16,13 +16,13 @@ COLUMNS = (
     Column("Kind", "word"),
     Column("SKU"),
     Column("Location"),
-    Column("On hand by", "number"),
-    Column("Held by", "number"),
+    Column("On hand by", "number", spared=2),
+    Column("Held by", "number", spared=1),
     Column("On hand", "number"),
     Column("Held", "number"),
     Column("Available", "number"),
-    Column("Reference"),
-    Column("Actor"),
+    Column("Reference", spared=3),
+    Column("Actor", spared=4),
 )
 
 

@@ -32,7 +32,7 @@ LocationOption = Annotated[
     str,
     typer.Option(metavar="LOCATION", help="Tell what is available there too.", show_default=False),
 ]
-COLUMNS = (Column("SKU"), Column("Name"), Column("Category"), Column("Brand"))
+COLUMNS = (Column("SKU"), Column("Name"), Column("Category", spared=1), Column("Brand", spared=2))
 PRICE_COLUMNS = (Column("Price", "number"), Column("Active", "word"))
 LEVEL_COLUMNS = (Column("Available", "number"), Column("Status", "word"))
 

@@ -77,7 +77,7 @@ def refusal_of(error: errors.InventoryError, server: str, timeout_s: float) -> R
     hint = next((_HINTS[kind] for kind in type(error).__mro__ if kind in _HINTS), "")
     if not hint and error.retryable and not error.maybe_applied:
         hint = "nothing was changed: try again" if error.idempotency_key else "try again"
-    if isinstance(error, errors.HoldExpired) and error.lines:
+    if isinstance(error, errors.HoldExpired) and "sku" in error.facts:
         hint = "what it held is not all there any more: place a new hold"
     return Refusal(_sentence(error, server, timeout_s), hint, _status(error))
 
@@ -85,7 +85,8 @@ def refusal_of(error: errors.InventoryError, server: str, timeout_s: float) -> R
 def facts_of(error: errors.InventoryError, refusal: Refusal) -> dict[str, Any]:
     """The same for scripts."""
     names = _NUMBERS.get(type(error), ())
-    lines: Sequence[RefusedLine] = getattr(error, "lines", ())
+    # An expired hold's own place stands among its violations too.
+    lines: Sequence[RefusedLine] = getattr(error, "lines", ()) if "sku" in error.facts else ()
     return {
         **plain_facts(error.failure.reason or error.code.name, refusal),
         "facts": dict(sorted(error.facts.items())),

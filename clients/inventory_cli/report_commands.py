@@ -22,7 +22,10 @@ from inventory_cli.tables import Cell, Column, Grid, show_facts
 CHECK_COLUMNS = (
     Column("SKU"),
     Column("Location"),
-    *(Column(name, "number") for name in ("Requested", "Available", "Sellable", "Short")),
+    Column("Requested", "number"),
+    Column("Available", "number", spared=2),
+    Column("Sellable", "number", spared=1),
+    Column("Short", "number"),
     Column("Can be held", "word"),
     Column("Why not"),
 )

@@ -6,7 +6,7 @@ columns, `-` for what is empty, and no row is cut or folded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
@@ -33,16 +33,24 @@ STYLES: Final = {
 }
 """The colours of the words that have one."""
 
+_GAP: Final = 2
+"""Spaces between two columns."""
+
 Cell: TypeAlias = str | int | datetime | None
 Kind = Literal["text", "number", "word"]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: a `number` stands at its right edge, a `word` has its colour."""
+    """A column: a `number` stands at its right edge, a `word` has its colour.
+
+    Where a terminal is too narrow, those that can be spared are left out, the
+    highest number first; those with 0 stay.
+    """
 
     name: str
     kind: Kind = "text"
+    spared: int = 0
 
 
 @dataclass(slots=True)
@@ -55,24 +63,40 @@ class Grid:
     def show(self, console: Console) -> None:
         """Writes it to the console."""
         if console.is_terminal:
-            console.print(self.table())
+            console.print(self.table(console.width))
         else:
             console.file.write(self.plain())
 
-    def table(self) -> Table:
-        """The table of a terminal."""
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for column in self.columns:
-            is_number = column.kind == "number"
+    def table(self, width: int) -> Table:
+        """The table of a terminal with so many columns."""
+        table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+        shown = self._fitting(width)
+        for column in [self.columns[at] for at in shown]:
             table.add_column(
                 Text(column.name),
-                justify="right" if is_number else "left",
-                no_wrap=is_number or column.kind == "word",
+                justify="right" if column.kind == "number" else "left",
+                no_wrap=column.kind != "text",
                 overflow="fold",
             )
         for row in self.rows:
-            table.add_row(*map(_rich_cell, self.columns, row))
+            table.add_row(*[_rich_cell(self.columns[at], row[at]) for at in shown])
         return table
+
+    def _fitting(self, width: int) -> list[int]:
+        """Which columns there is room for."""
+        widths = [
+            max(
+                [cell_len(column.name), *(cell_len(_rich_text(row[at]).plain) for row in self.rows)]
+            )
+            for at, column in enumerate(self.columns)
+        ]
+        shown = list(range(len(self.columns)))
+        by_need = sorted(shown, key=lambda at: self.columns[at].spared)
+        while sum(widths[at] + _GAP for at in shown) - _GAP > width:
+            if not self.columns[by_need[-1]].spared:
+                break
+            shown.remove(by_need.pop())
+        return shown
 
     def plain(self) -> str:
         """The table of a pipe or a file."""
@@ -93,11 +117,12 @@ def show_facts(console: Console, facts: Sequence[tuple[str, Cell]]) -> None:
     """Writes names and values, one a line; those without a value are left out."""
     told = [(name, cell) for name, cell in facts if cell not in (None, "")]
     width = max([len(name) for name, _ in told], default=0) + 1
-    text_of: Callable[[Cell], Text] = _rich_text if console.is_terminal else _plain_rich
     for name, cell in told:
-        line = Text(f"{name + ':':<{width}} ", style="bold" if console.is_terminal else "")
-        line.append_text(text_of(cell))
-        console.print(line, soft_wrap=True)
+        label = f"{name + ':':<{width}} "
+        if console.is_terminal:
+            console.print(Text.assemble((label, "bold"), _rich_text(cell)), soft_wrap=True)
+        else:
+            console.file.write(f"{label}{plain_text(cell)}\n")
 
 
 def plain_text(cell: Cell) -> str:
@@ -126,10 +151,6 @@ def _rich_text(cell: Cell) -> Text:
         return Text(f"{cell:,}")
     text = printable(cell or "")
     return Text(text, style=STYLES.get(text, ""))
-
-
-def _plain_rich(cell: Cell) -> Text:
-    return Text(plain_text(cell))
 
 
 def _padded(text: str, width: int, *, is_right: bool) -> str:

@@ -20,7 +20,7 @@ from inventory_cli.lines import level_text
 from inventory_cli.live import Board, show_watch
 from inventory_cli.movement_grid import named_words
 from inventory_cli.session import Session
-from inventory_cli.tables import STYLES, local_text, plain_text
+from inventory_cli.tables import STYLES, plain_text
 
 RECENT_ALERTS: Final = 6
 _FRAME_LINES: Final = 6
@@ -101,13 +101,13 @@ class LowStockBoard(Board):
         else:
             self._levels[place] = level
 
-    def _parts(self, height: int) -> list[Any]:
+    def _parts(self, width: int, height: int) -> list[Any]:
         recent = list(self._recent)[: max(1, height // 4)]
         room = max(1, height - _FRAME_LINES - len(recent) - bool(recent))
         shown = nsmallest(
             room, self._levels.values(), key=lambda one: (one.available, one.location, one.sku)
         )
-        parts: list[Any] = [level_grid(shown).table()]
+        parts: list[Any] = [level_grid(shown).table(width)]
         if len(self._levels) > len(shown):
             parts.append(Text(f"and {len(self._levels) - len(shown):,} more", style="dim"))
         if recent:
@@ -117,8 +117,8 @@ class LowStockBoard(Board):
 
 
 def _recent_line(alert: Alert) -> Text:
-    line = Text(_line(alert, local_text(datetime_of(alert.time))), no_wrap=True)
-    line.overflow = "ellipsis"
+    time = datetime_of(alert.time).astimezone().strftime("%H:%M:%S")
+    line = Text(_line(alert, time), no_wrap=True, overflow="ellipsis")
     line.highlight_words([word_of(alert, "kind")], STYLES[word_of(alert, "kind")])
     return line
 

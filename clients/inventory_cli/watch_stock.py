@@ -76,6 +76,6 @@ class MovementBoard(Board):
             self._movements.appendleft(event.movement)
             self._count += 1
 
-    def _parts(self, height: int) -> list[Any]:
+    def _parts(self, width: int, height: int) -> list[Any]:
         shown = list(self._movements)[: max(1, height - _FRAME_LINES)]
-        return [movement_grid(shown).table()] if shown else [Text("nothing moved yet", "dim")]
+        return [movement_grid(shown).table(width)] if shown else [Text("nothing moved yet", "dim")]
