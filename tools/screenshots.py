@@ -32,6 +32,7 @@ WIDTH = 92
 """Columns of the terminal that is drawn."""
 
 _FONT_FACE = re.compile(r"@font-face\s*\{.*?\}\s*", re.DOTALL)
+_COMMENT = re.compile(r"<!--.*?-->\s*", re.DOTALL)
 _FONTS = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 
@@ -90,7 +91,7 @@ class Screen:
     def save(self, path: Path, title: str) -> None:
         """Writes it as an SVG that loads nothing from anywhere."""
         svg = self.console.export_svg(title=title, unique_id=path.stem)
-        svg = _FONT_FACE.sub("", svg).replace("Fira Code, monospace", _FONTS)
+        svg = _COMMENT.sub("", _FONT_FACE.sub("", svg)).replace("Fira Code, monospace", _FONTS)
         path.write_text(svg.replace(self.address, SHOWN_ADDRESS) + "\n", "utf-8")
 
 
