@@ -16,19 +16,28 @@ NEEDS_ATTENTION: Final = "STORE_REWOUND"
 """A reason under UNAVAILABLE that stays until somebody has looked."""
 
 
+WHERE_HINT: Final = "is it running? --server, INVENTORY_SERVER or the config file say where"
+
+
 class ExitStatus(IntEnum):
     """What the exit statuses say. A signal's is 128 and its number."""
 
     DONE = 0
-    ROWS_REFUSED = 1
+    REFUSED = 1
     USAGE = 2
-    BROKEN_OFF = 3
+    UNAVAILABLE = 3
+    NOT_FOUND = 4
+    OUTCOME_UNKNOWN = 5
+    BROKEN_PIPE = 141
 
 
 class CliError(Exception):
     """Ends the command. The text is a sentence for the user."""
 
     exit_status: int = ExitStatus.USAGE
+    reason = ""
+    """A value of ErrorReason by name, where the server gave one."""
+    hint = ""
     can_resume = True
     """Whether the same command under the same key can get further."""
 
@@ -48,7 +57,7 @@ class ServerError(CliError):
     none. `retry_delay_s` is the pause that the server asks for.
     """
 
-    exit_status = ExitStatus.BROKEN_OFF
+    exit_status = ExitStatus.UNAVAILABLE
 
     def __init__(
         self,
@@ -58,17 +67,23 @@ class ServerError(CliError):
         is_transient: bool = False,
         can_resume: bool = True,
         retry_delay_s: float = 0.0,
+        hint: str = "",
     ) -> None:
         super().__init__(sentence)
         self.reason = reason
         self.is_transient = is_transient
         self.can_resume = can_resume
         self.retry_delay_s = retry_delay_s
+        self.hint = hint
 
 
 def unreachable(server: str) -> ServerError:
     """The error of a server that no connection can be made to."""
-    return ServerError(f"the server at {server} cannot be reached", is_transient=True)
+    return ServerError(
+        f"the server at {server} cannot be reached",
+        is_transient=True,
+        hint=WHERE_HINT,
+    )
 
 
 def server_error_of(call: grpc.Call, server: str) -> ServerError:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from inventory_cli.chunks import MAX_CHUNK_ROWS, ChunkReader
 from inventory_cli.csv_rows import CsvFile
 from inventory_cli.errors import CliError, ExitStatus, FileError, ServerError
 from inventory_cli.import_stream import ImportStream, RpcOf
 from inventory_cli.output import SHOWN_REFUSALS, ImportReport, ImportView, OutputForm
+from inventory_cli.settings import DEFAULT_SERVER, Settings
 from inventory_cli.tally import Tally
-
-DEFAULT_SERVER: Final = "127.0.0.1:8061"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,25 +21,26 @@ class ImportOptions:
     """What every import is told."""
 
     file: str
-    server: str
     chunk_rows: int
-    timeout_s: float | None
     retries: int
     all_errors: bool
-    output: OutputForm
+    settings: Settings
 
     @property
     def kept_refusals(self) -> int | None:
         """How many refused rows are shown; None for all."""
-        return None if self.all_errors or self.output is OutputForm.JSON else SHOWN_REFUSALS
+        shows_all = self.all_errors or self.settings.output is OutputForm.JSON
+        return None if shows_all else SHOWN_REFUSALS
 
     def command(self, *words: str, last: tuple[str, ...] = ()) -> str:
         """The shell command of these words that does the import again."""
         shared: list[str] = []
         if self.chunk_rows != MAX_CHUNK_ROWS:
             shared += ["--chunk-rows", str(self.chunk_rows)]
-        if self.server != DEFAULT_SERVER:
-            shared += ["--server", self.server]
+        if self.settings.server != DEFAULT_SERVER:
+            shared += ["--server", self.settings.server]
+        if self.settings.actor:
+            shared += ["--actor", self.settings.actor]
         return shlex.join(["inventory", *words, *shared, *last])
 
 
@@ -79,10 +79,10 @@ def run_import(plan: ImportPlan, options: ImportOptions, view: ImportView) -> in
         reason=error.reason if isinstance(error, ServerError) else "",
         resume_command=plan.command if can_resume else "",
     )
-    view.show(report, options.output)
+    view.show(report, options.settings.output)
     if error is not None:
         return error.exit_status
-    return ExitStatus.ROWS_REFUSED if tally.refused else ExitStatus.DONE
+    return ExitStatus.REFUSED if tally.refused else ExitStatus.DONE
 
 
 def _send(
@@ -96,13 +96,14 @@ def _send(
             tally,
             rpc_of=plan.rpc_of,
             key=plan.key,
-            server=options.server,
+            server=options.settings.server,
+            actor=options.settings.actor,
             retries=options.retries,
             on_progress=on_progress,
             on_retry=view.retry,
         )
         try:
-            stream.run(options.timeout_s)
+            stream.run(options.settings.timeout_flag_s)
         except CliError as error:
             return error
     return None

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Annotated, Final
 
 import typer
 
-from inventory_cli.errors import CliError
 from inventory_cli.import_command import ImportOptions, ImportPlan, run_import
-from inventory_cli.output import (
-    SHOWN_REFUSALS,
-    ImportView,
-    OutputForm,
-    make_console,
-    show_error,
-)
+from inventory_cli.output import SHOWN_REFUSALS, ImportView
+from inventory_cli.session import Session
 
 DEFAULT_RETRIES: Final = 8
 
@@ -34,13 +27,6 @@ FileArgument = Annotated[
     str,
     typer.Argument(metavar="FILE", help="The CSV file; - is the standard input."),
 ]
-ServerOption = Annotated[
-    str, typer.Option(envvar="INVENTORY_SERVER", metavar="ADDR", help="The server's address.")
-]
-TimeoutOption = Annotated[
-    float | None,
-    typer.Option(min=0.001, help="Longest time for the whole import. Without it: no limit."),
-]
 RetriesOption = Annotated[
     int,
     typer.Option(min=0, help="How often to try again after a lost connection without an answer."),
@@ -49,20 +35,11 @@ AllErrorsOption = Annotated[
     bool,
     typer.Option("--all-errors", help=f"List all refused rows, not the first {SHOWN_REFUSALS}."),
 ]
-OutputOption = Annotated[
-    OutputForm, typer.Option(help="The form of the result; json lists all refused rows.")
-]
 
 
 def end_with_import(
-    make_plan: Callable[[ImportOptions], ImportPlan], options: ImportOptions
-) -> None:
-    """Runs an import as the command, and leaves with its exit status."""
-    notes = make_console(sys.stderr)
-    try:
-        view = ImportView(make_console(sys.stdout), notes)
-        status = run_import(make_plan(options), options, view)
-    except CliError as error:
-        show_error(notes, str(error))
-        status = error.exit_status
-    raise typer.Exit(status)
+    make_plan: Callable[[ImportOptions], ImportPlan], options: ImportOptions, session: Session
+) -> int:
+    """Runs an import as the command; answers its exit status."""
+    view = ImportView(session.results, session.notes)
+    return run_import(make_plan(options), options, view)

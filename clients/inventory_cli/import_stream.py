@@ -59,11 +59,13 @@ class ImportStream:
         retries: int,
         on_progress: Callable[[], None],
         on_retry: Callable[[str, float], None],
+        actor: str = "",
     ) -> None:
         self._chunks = chunks
         self._tally = tally
         self._rpc_of = rpc_of
-        self._metadata = (("idempotency-key", key),) if key else ()
+        named = (("idempotency-key", key), ("x-actor", actor))
+        self._metadata = tuple([(name, value) for name, value in named if value])
         self._server = server
         self._retries = retries
         self._on_progress = on_progress

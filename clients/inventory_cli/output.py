@@ -45,10 +45,13 @@ class ImportReport:
     resume_command: str = ""
 
 
-def make_console(stream: TextIO) -> Console:
+def make_console(stream: TextIO, *, no_color: bool = False) -> Console:
     """A console that shows text as it is: no markup, no emoji codes, no colours of its own."""
     width = None if stream.isatty() else PIPED_WIDTH
-    return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
+    return Console(
+        file=stream, width=width, markup=False, emoji=False, highlight=False,
+        no_color=True if no_color else None,
+    )  # fmt: skip
 
 
 class ImportView:
@@ -102,7 +105,7 @@ class ImportView:
         for name in ("Field", "Reason", "Message"):
             table.add_column(name, overflow="fold")
         for row in tally.refusals:
-            table.add_row(str(row.line), row.field, row.reason, _printable(row.message))
+            table.add_row(str(row.line), row.field, row.reason, printable(row.message))
         self._notes.print(table)
         more = tally.refused - len(tally.refusals)
         if more:
@@ -111,14 +114,14 @@ class ImportView:
 
 def show_error(notes: Console, sentence: str) -> None:
     """Says in a sentence what went wrong."""
-    notes.print(f"inventory: {_printable(sentence)}", soft_wrap=True)
+    notes.print(f"inventory: {printable(sentence)}", soft_wrap=True)
 
 
 def _nothing() -> None:
     """Stands where there is no bar."""
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """The text without what could move a terminal's cursor."""
     return "".join([c if c.isprintable() else repr(c)[1:-1] for c in text])
 

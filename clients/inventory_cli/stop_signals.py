@@ -22,18 +22,21 @@ class StoppedError(CliError):
 
     def __init__(self, number: int) -> None:
         super().__init__(_SENTENCES[signal.Signals(number)])
-        self.exit_status = int(ExitStatus.BROKEN_OFF) if number == signal.SIGALRM else 128 + number
+        self.exit_status = int(ExitStatus.UNAVAILABLE) if number == signal.SIGALRM else 128 + number
 
 
 @contextmanager
 def stop_signals(limit_s: float | None) -> Iterator[None]:
     """Raises StoppedError in the main thread at a signal, and after `limit_s` seconds."""
-    before = {number: signal.signal(number, _stop) for number in _SENTENCES}
-    signal.setitimer(signal.ITIMER_REAL, limit_s or 0.0)
+    numbers = [number for number in _SENTENCES if limit_s or number != signal.SIGALRM]
+    before = {number: signal.signal(number, _stop) for number in numbers}
+    if limit_s:
+        signal.setitimer(signal.ITIMER_REAL, limit_s)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        if limit_s:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
         for number, handler in () if _stopped_by else before.items():
             signal.signal(number, handler)
 

@@ -21,7 +21,14 @@ PROGRAM = [sys.executable, "-m", "inventory_cli.main"]
 def environment(**more: str) -> dict[str, str]:
     """The environment of the client: it finds its own package and the stubs, not the server."""
     path = os.pathsep.join((str(ROOT / "generated"), str(ROOT / "clients")))
-    return {**os.environ, "PYTHONPATH": path, "NO_COLOR": "1", "COLUMNS": "100", **more}
+    return {
+        **os.environ,
+        "PYTHONPATH": path,
+        "NO_COLOR": "1",
+        "COLUMNS": "100",
+        "INVENTORY_CONFIG": os.devnull,
+        **more,
+    }
 
 
 def run(*arguments: str, server: str = "", stdin: bytes = b"") -> subprocess.CompletedProcess[str]:

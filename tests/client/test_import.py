@@ -178,7 +178,7 @@ def test_the_help_explains_the_exit_statuses() -> None:
         ("sku,qty,store_id\nA,1,S1\n", ("--key", "two words"), "--key takes"),
         ("sku,qty,store_id\nA,1,S1\n", ("--chunk-rows", "501"), "--chunk-rows"),
         ("sku,qty,store_id\nA,1,S1\n", ("--output", "xml"), "--output"),
-        ("sku,qty,store_id\nA,1,S1\n", ("--timeout-s", "0"), "--timeout-s"),
+        ("sku,qty,store_id\nA,1,S1\n", ("--timeout", "0"), "--timeout"),
     ],
 )
 def test_wrong_usage_is_said_in_a_sentence(

@@ -162,7 +162,7 @@ def test_an_impatient_ctrl_c_ends_the_import_and_its_hint_is_whole(
 
 
 def test_an_import_has_no_longer_than_its_time_limit(server_address: str) -> None:
-    with waiting_import(server_address, "--timeout-s", "2") as process:
+    with waiting_import(server_address, "--timeout", "2") as process:
         assert process.wait(timeout=10) == 3
         assert process.stderr is not None
         assert "inventory: the time limit is over\n" in process.stderr.read()

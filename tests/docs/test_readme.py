@@ -77,8 +77,26 @@ def _is_done(ready: grpc.Future[None]) -> bool:
     return bool(ready.done())
 
 
+@pytest.fixture
+def variables(sample_address: str, tmp_path: Path) -> dict[str, str]:
+    """An environment in which `inventory` is this checkout's, and talks to the server."""
+    program = tmp_path / "bin" / "inventory"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m inventory_cli.main "$@"\n')
+    program.chmod(0o755)
+    found = [str(markdown.ROOT / name) for name in ("generated", "clients")]
+    return os.environ | {
+        "PATH": os.pathsep.join((str(program.parent), os.environ["PATH"])),
+        "PYTHONPATH": os.pathsep.join(found),
+        "INVENTORY_SERVER": sample_address,
+        "INVENTORY_CONFIG": os.devnull,
+    }
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/grpcurl.md"])
-def test_commands_print_what_the_page_shows(sample_address: str, page: str) -> None:
+def test_commands_print_what_the_page_shows(
+    sample_address: str, variables: dict[str, str], page: str
+) -> None:
     if not shutil.which("grpcurl"):
         assert not os.environ.get("CI"), "grpcurl is not installed"
         pytest.skip("grpcurl is not installed")
@@ -94,6 +112,7 @@ def test_commands_print_what_the_page_shows(sample_address: str, page: str) -> N
             stderr=subprocess.STDOUT,
             text=True,
             timeout=30,
+            env=variables,
         )
         assert masked(ran.stdout) == masked(example.output), example.command
         shown, real = HOLD_ID.findall(example.output), HOLD_ID.findall(ran.stdout)

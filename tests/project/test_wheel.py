@@ -61,7 +61,7 @@ def address(environment: Path, tmp_path: Path) -> Iterator[str]:
 
 
 def test_everything_comes_from_the_wheel(environment: Path, tmp_path: Path) -> None:
-    names = "inventory_server", "inventory_cli", "inventory.v1.hold_service_pb2"
+    names = "inventory_server", "inventory_cli", "inventory_client", "inventory.v1.hold_service_pb2"
     code = (
         "import sys, importlib\nfor n in sys.argv[1:]: print(importlib.import_module(n).__file__)"
     )
