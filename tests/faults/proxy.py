@@ -50,7 +50,12 @@ class ReplyProxy:
         if self.refusing:
             writer.transport.abort()
             return
-        redis_reader, redis_writer = await self._connect()
+        try:
+            redis_reader, redis_writer = await self._connect()
+        except OSError:
+            # Nobody is behind it now: who came finds that out.
+            writer.transport.abort()
+            return
         self._writers.append(redis_writer)
         await asyncio.gather(
             self._pump(reader, redis_writer, replies=False),
