@@ -75,6 +75,21 @@ def serve(
             envvar="INVENTORY_TABLE_PREFIX", help="What the names of DynamoDB's tables begin with."
         ),
     ] = _DEFAULTS.table_prefix,
+    durable_copy: Annotated[
+        str,
+        Env(
+            envvar="INVENTORY_DURABLE_COPY",
+            help="Copy every movement to DynamoDB: on or off. Without it: on, but where"
+            " DynamoDB is embedded or off.",
+        ),
+    ] = _DEFAULTS.durable_copy,
+    journal_max_bytes: Annotated[
+        int,
+        Env(
+            envvar="INVENTORY_JOURNAL_MAX_BYTES",
+            help="How much memory journals may take while they wait for the durable copy.",
+        ),
+    ] = _DEFAULTS.journal_max_bytes,
     catalog_max_age_s: Annotated[
         float,
         Env(

@@ -104,7 +104,7 @@ class RedisStore:
         """The time that scripts are given; empty means Redis's own. Tests set it."""
         self._connection = connection
         self._scripts = scripts
-        self._secret = secret
+        self.secret = secret
         self._connect_wait_s = connect_wait_s
         self._loop = asyncio.get_running_loop()
         self._abandoned: set[asyncio.Task[None]] = set()
@@ -121,7 +121,7 @@ class RedisStore:
 
     def operation_id(self, method: str, origin: Origin, part: str = "") -> str:
         """The id of what this caller asks for under its key, or of a part of that."""
-        return operation_id(self._secret, method, origin.caller, origin.key + part)
+        return operation_id(self.secret, method, origin.caller, origin.key + part)
 
     def guards(self) -> str:
         """`store_id n=epoch:seq …` of all, for scripts that find their partitions themselves."""

@@ -32,7 +32,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def catalog_settings(settings: Settings, dynamo_endpoint: str, table_prefix: str) -> Settings:
     """A server on the test store, with tables of its own."""
-    return replace(settings, dynamodb_endpoint=dynamo_endpoint, table_prefix=table_prefix)
+    return replace(
+        settings, dynamodb_endpoint=dynamo_endpoint, table_prefix=table_prefix, durable_copy="off"
+    )
 
 
 @pytest.fixture

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
+import redis
 
+from inventory_server.server import Server
+from inventory_server.settings import Settings
 from inventory_server.stores.copy_leases import CopyLeases
 from inventory_server.stores.copy_reader import CopyReader
 from inventory_server.stores.copy_store import CopyStore
@@ -13,6 +17,8 @@ from inventory_server.stores.copy_tables import CopyTableNames, copy_table_names
 from inventory_server.stores.dynamo import Dynamo
 from inventory_server.stores.tables import create_tables
 from tests.copy.entries import STORE
+from tests.copy.serving import PARTITIONS
+from tests.fold import assert_journal_folds_to_state
 
 
 @pytest.fixture
@@ -32,6 +38,22 @@ async def dynamo(
     await create_tables(opened, names.keys, 1e9)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """A server with few partitions: each costs DynamoDB's double some requests."""
+    return replace(settings, partitions=PARTITIONS)
+
+
+@pytest.fixture
+async def server(settings: Settings, db: redis.Redis) -> AsyncIterator[Server]:
+    """A server whose store nobody copies yet."""
+    running = Server(settings)
+    await running.start()
+    yield running
+    await running.stop()
+    assert_journal_folds_to_state(db, PARTITIONS)
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ from inventory_server.domain.rules import is_sku
 from inventory_server.stores.activity_store import ActivityStore
 from inventory_server.stores.audit_store import AuditStore
 from inventory_server.stores.connection import PipelinedConnection
+from inventory_server.stores.copy_source import CopySource
 from inventory_server.stores.hold_store import HoldStore
 from inventory_server.stores.keys import Keyspace, partition_of
 from inventory_server.stores.opening import SCRIPT_COMMANDS, StoreOpener
@@ -413,8 +414,14 @@ class Day:
         await self.capture(
             "trim_streams", lambda: streams.trim(self.home, RETENTION_MS, 10_000),
             max_age_ms=RETENTION_MS, max_entries=10_000, max_trimmed=TRIMMED_A_RUN,
+            keeps_uncopied="",
             meta=keys.meta(self.home), journal=keys.journal(self.home),
             alerts=keys.alerts(self.home),
+        )  # fmt: skip
+        source = CopySource(self.store)
+        await self.capture(
+            "mark_copied", lambda: source.mark(self.home, 1, 7), number=self.home, epoch=1,
+            copied=7, store_id="store", meta=keys.meta(self.home),
         )  # fmt: skip
         ids = [self.ids[name] for name in ("open", "done", "gone")]
         await self.capture(
@@ -555,7 +562,7 @@ def calls(redis_socket: str) -> Iterator[dict[str, Captured]]:
 
 
 CALLS = (
-    *("read_places", "set_policy", "trim_streams"),
+    *("mark_copied", "read_places", "set_policy", "trim_streams"),
     *("adjust_stock", "adjust_stock: to look", "check_commands"),
     *("confirm_hold", "confirm_hold: a part", "delete_levels", "expire_holds"),
     *("expire_holds: of a level", "extend_hold", "find_open_holds", "import_stock"),
@@ -765,6 +772,8 @@ TAKEN: dict[str, frozenset[str]] = {
     **dict.fromkeys(("max_holds", "max_lines", "first_row", "next_row"), WHOLE),
     **dict.fromkeys(("allow_partial", "force", "keep_rest", "validate_only"), FLAG),
     "is_inactive": FLAG,
+    "keeps_uncopied": FLAG,
+    "copied": WHOLE - {"999999999999999"},
     "product": frozenset(filter(is_sku, JUNK)),
     **dict.fromkeys(("lines", "hold ids"), frozenset({""})),
     "seen_seq": WHOLE,
