@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
 
 from inventory_server.domain.copy import JournalEntry
 from inventory_server.stores.copy_records import FIELDS
+from tests.eventually import eventually_async
 
 STORE = "a1b2c3"
 NOW = 1_800_000_000_000
@@ -29,3 +30,12 @@ def soon() -> float:
 
 async def all_of(pages: AsyncIterator[list[T]]) -> list[T]:
     return [thing async for page in pages for thing in page]
+
+
+async def until(check: Callable[[], Any]) -> None:
+    """Waits until it answers something true, while others run."""
+
+    async def asked() -> Any:
+        return check()
+
+    await eventually_async(asked)

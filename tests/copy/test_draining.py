@@ -25,7 +25,7 @@ from inventory_server.stores.copy_store import CopyStore
 from inventory_server.stores.keys import partition_of
 from inventory_server.stores.stream_store import StreamStore
 from tests.calls import COUNT, key, line, place, set_stock
-from tests.copy.entries import NOW, soon
+from tests.copy.entries import NOW, soon, until
 from tests.copy.serving import (
     PARTITIONS,
     assert_copy_is_the_fold,
@@ -229,7 +229,7 @@ async def test_holds_never_wait_for_dynamodb_and_all_is_copied_when_it_is_back(
     dynamo_proxy.stop()
     await a_day(stock, holds, 4, seed=2)
     lag = lambda: drainer.progress.lag_ms(2 * NOW)  # noqa: E731
-    await eventually_async(lambda: asyncio.sleep(0, lag()))
+    await until(lag)
     assert sum(marks(db).values()) > sum(
         int(db.hget(f"inv:{{{n}}}:meta", "copied")) for n in marks(db)
     )
@@ -282,7 +282,7 @@ async def test_a_stopping_drainer_copies_all_and_leaves_at_once(
     await a_day(stock, holds, 3)
     drainer = make()
     task = asyncio.create_task(drainer.run())
-    await eventually_async(lambda: asyncio.sleep(0, sum(drainer.progress.lags)))
+    await until(lambda: sum(drainer.progress.lags))
     drainer.stop()
     await task
     assert {there.owner for there in await leases.partitions(range(PARTITIONS), soon())} == {""}
@@ -366,5 +366,5 @@ async def test_a_copy_of_another_store_is_left_alone(
     )
     running()
     await set_stock(stock, 5)
-    await eventually_async(lambda: asyncio.sleep(0, "is of the store other" in caplog.text))
+    await until(lambda: "is of the store other" in caplog.text)
     assert {there.owner for there in await leases.partitions(range(PARTITIONS), soon())} == {""}
