@@ -19,8 +19,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory_server import __version__
 from inventory_server.call_log import JsonFormatter, TextFormatter
 from inventory_server.create_tables_command import create_tables_command
+from inventory_server.restore_command import restore
 from inventory_server.server import Server, StartError
 from inventory_server.settings import Settings, SettingsError
+from inventory_server.status_command import status
 from inventory_server.verify_command import verify
 
 app = typer.Typer(
@@ -231,6 +233,8 @@ def healthcheck(
 
 
 app.command()(verify)
+app.command()(status)
+app.command()(restore)
 app.command("create-tables")(create_tables_command)
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import pytest
 import redis
 
+from inventory_server.domain.copy import CopiedStore
+from inventory_server.operations.drain_leases import DrainLeases
+from inventory_server.operations.draining import Drainer
+from inventory_server.operations.partition_drain import PartitionDrain
 from inventory_server.server import Server
 from inventory_server.settings import Settings
 from inventory_server.stores.copy_leases import CopyLeases
 from inventory_server.stores.copy_reader import CopyReader
+from inventory_server.stores.copy_source import CopySource
 from inventory_server.stores.copy_store import CopyStore
 from inventory_server.stores.copy_tables import CopyTableNames, copy_table_names
 from inventory_server.stores.dynamo import Dynamo
@@ -66,6 +72,46 @@ def reader(dynamo: Dynamo, names: CopyTableNames) -> CopyReader:
     return CopyReader(dynamo, names)
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drainers look often, beat fast, and take little at a time."""
+    for owner, name, value in (
+        (Drainer, "POLL_S", 0.05), (Drainer, "FIRST_PAUSE_S", 0.02),
+        (Drainer, "LONGEST_PAUSE_S", 0.1), (PartitionDrain, "FOLD_S", 0.2),
+        (PartitionDrain, "BATCH", 40), (DrainLeases, "BEAT_S", 0.3),
+        (DrainLeases, "TERM_S", 1.5), (DrainLeases, "MARGIN_S", -20.0),
+    ):  # fmt: skip
+        monkeypatch.setattr(owner, name, value)
+
+
 @pytest.fixture
-def leases(dynamo: Dynamo, names: CopyTableNames) -> CopyLeases:
-    return CopyLeases(dynamo, names, STORE)
+async def leases(server: Server, dynamo, names) -> CopyLeases:
+    return CopyLeases(dynamo, names, server.store.store_id)
+
+
+@pytest.fixture
+def make(server: Server, dynamo, names, leases, reader) -> Callable[[], Drainer]:
+    """Makes drainers of the server's store."""
+    store = CopyStore(dynamo, names, server.store.store_id, retention_ms=86_400_000)
+
+    async def register(deadline: float) -> None:
+        copied = CopiedStore(server.store.store_id, server.store.secret.hex(), PARTITIONS, "3", 1)
+        await leases.register(copied, deadline)
+
+    return lambda: Drainer(CopySource(server.store), store, leases, reader, register)
+
+
+@pytest.fixture
+async def running(make) -> AsyncIterator[Callable[[], Drainer]]:
+    """Starts drainers; ends them after the test."""
+    tasks: list[tuple[Drainer, asyncio.Task[None]]] = []
+
+    def starts() -> Drainer:
+        drainer = make()
+        tasks.append((drainer, asyncio.create_task(drainer.run())))
+        return drainer
+
+    yield starts
+    for drainer, _ in tasks:
+        drainer.stop()
+    await asyncio.gather(*[task for _, task in tasks])

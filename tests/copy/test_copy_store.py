@@ -10,10 +10,16 @@ import pytest
 
 from inventory_server.domain.copy import CopiedStore, HoldState, LevelState, Place, Watermark
 from inventory_server.stores.copy_fold import CopyFold
-from inventory_server.stores.copy_leases import OtherStoreError
+from inventory_server.stores.copy_leases import CopyLeases, OtherStoreError
 from inventory_server.stores.copy_tables import MOVEMENTS_A_RUN
 from tests.copy.entries import NOW, STORE, all_of, entry, soon
 from tests.faults.dynamo_proxy import broken, partly, reply_lost, throttled
+
+
+@pytest.fixture
+def leases(dynamo: Any, names: Any) -> CopyLeases:
+    return CopyLeases(dynamo, names, STORE)
+
 
 MANY = 2 * MOVEMENTS_A_RUN + 7
 

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-import redis
-from google.protobuf.duration_pb2 import Duration
-from inventory.v1 import hold_service_pb2 as hold_pb
 from inventory.v1 import stock_service_pb2 as stock_pb
 
 from inventory_server.domain.copy import CopiedStore
@@ -18,119 +13,20 @@ from inventory_server.operations.drain_leases import DrainLeases
 from inventory_server.operations.draining import Drainer
 from inventory_server.operations.partition_drain import PartitionDrain
 from inventory_server.operations.trimming import Trimmer
-from inventory_server.server import Server
 from inventory_server.stores.copy_leases import CopyLeases
 from inventory_server.stores.copy_source import CopySource
 from inventory_server.stores.copy_store import CopyStore
-from inventory_server.stores.keys import partition_of
 from inventory_server.stores.stream_store import StreamStore
-from tests.calls import COUNT, key, line, place, set_stock
+from tests.calls import COUNT, set_stock
+from tests.copy.day import DELHI, ONLINE, a_day, until_copied
 from tests.copy.entries import NOW, soon, until
 from tests.copy.serving import (
     PARTITIONS,
     assert_copy_is_the_fold,
     assert_histories_are_whole,
-    is_all_copied,
     marks,
 )
-from tests.eventually import eventually_async
 from tests.faults.dynamo_proxy import broken, partly, reply_lost, throttled
-
-ONLINE, DELHI = partition_of("online", PARTITIONS), partition_of("store:DELHI", PARTITIONS)
-PLACES = ("online", "store:DELHI")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drainers look often, beat fast, and take little at a time."""
-    for owner, name, value in (
-        (Drainer, "POLL_S", 0.05), (Drainer, "FIRST_PAUSE_S", 0.02),
-        (Drainer, "LONGEST_PAUSE_S", 0.1), (PartitionDrain, "FOLD_S", 0.2),
-        (PartitionDrain, "BATCH", 40), (DrainLeases, "BEAT_S", 0.3),
-        (DrainLeases, "TERM_S", 1.5), (DrainLeases, "MARGIN_S", -20.0),
-    ):  # fmt: skip
-        monkeypatch.setattr(owner, name, value)
-
-
-@pytest.fixture
-async def leases(server: Server, dynamo, names) -> CopyLeases:
-    return CopyLeases(dynamo, names, server.store.store_id)
-
-
-@pytest.fixture
-def make(server: Server, dynamo, names, leases, reader) -> Callable[[], Drainer]:
-    """Makes drainers of the server's store."""
-    store = CopyStore(dynamo, names, server.store.store_id, retention_ms=86_400_000)
-
-    async def register(deadline: float) -> None:
-        copied = CopiedStore(server.store.store_id, server.store.secret.hex(), PARTITIONS, "3", 1)
-        await leases.register(copied, deadline)
-
-    return lambda: Drainer(CopySource(server.store), store, leases, reader, register)
-
-
-@pytest.fixture
-async def running(make) -> AsyncIterator[Callable[[], Drainer]]:
-    """Starts drainers; ends them after the test."""
-    tasks: list[tuple[Drainer, asyncio.Task[None]]] = []
-
-    def starts() -> Drainer:
-        drainer = make()
-        tasks.append((drainer, asyncio.create_task(drainer.run())))
-        return drainer
-
-    yield starts
-    for drainer, _ in tasks:
-        drainer.stop()
-    await asyncio.gather(*[task for _, task in tasks])
-
-
-async def a_day(stock: Any, holds: Any, orders: int = 12, seed: int = 7) -> None:
-    """Something of everything: levels made and deleted, policies, transfers, holds to all ends."""
-    chance = random.Random(seed)
-    for sku in ("SKU1", "SKU2", "GONE"):
-        for location in PLACES:
-            await set_stock(stock, 0 if sku == "GONE" else 500, sku=sku, location=location)
-    policies = [
-        stock_pb.SetStockPolicyLine(location="store:DELHI", safety_stock=2),
-        stock_pb.SetStockPolicyLine(sku="SKU1", location="online", reorder_point=490),
-    ]
-    await stock.SetStockPolicy(stock_pb.SetStockPolicyRequest(lines=policies))
-    gone = [stock_pb.DeleteStockLevelsLine(sku="GONE", location=at) for at in PLACES]
-    await stock.DeleteStockLevels(stock_pb.DeleteStockLevelsRequest(lines=gone))
-    for n in range(orders):
-        lines = [
-            line(chance.choice(("SKU1", "SKU2")), chance.randint(1, 3), location)
-            for location in chance.sample(PLACES, chance.randint(1, 2))
-        ]
-        made = await place(holds, *lines, reference=f"order-{n}", metadata=key(f"{seed}-{n}"))
-        await end(holds, made.hold.hold_id, lines[0], n % 5)
-    moved = [stock_pb.TransferStockLine(sku="SKU1", quantity=3)]
-    await stock.TransferStock(
-        stock_pb.TransferStockRequest(
-            lines=moved, from_location="online", to_location="store:DELHI"
-        )
-    )
-
-
-async def end(holds: Any, hold_id: str, first: Any, how: int) -> None:
-    """Lets it be, confirms, releases, extends, or confirms a part of it."""
-    if how == 1:
-        await holds.ConfirmHold(hold_pb.ConfirmHoldRequest(hold_id=hold_id))
-    elif how == 2:
-        await holds.ReleaseHold(hold_pb.ReleaseHoldRequest(hold_id=hold_id))
-    elif how == 3:
-        longer = Duration(seconds=900)
-        await holds.ExtendHold(hold_pb.ExtendHoldRequest(hold_id=hold_id, ttl=longer))
-    elif how == 4:
-        part = line(first.sku, 1, first.location)
-        await holds.ConfirmHold(
-            hold_pb.ConfirmHoldRequest(hold_id=hold_id, lines=[part], keep_rest=True)
-        )
-
-
-async def until_copied(db: redis.Redis, leases: CopyLeases) -> None:
-    await eventually_async(lambda: is_all_copied(db, leases, soon()))
 
 
 async def test_all_of_a_day_is_copied_and_redis_knows_how_far(
