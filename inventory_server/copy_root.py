@@ -26,7 +26,7 @@ from inventory_server.stores.copy_source import CopySource
 from inventory_server.stores.copy_store import CopyStore
 from inventory_server.stores.copy_tables import copy_table_names
 from inventory_server.stores.dynamo import Dynamo
-from inventory_server.stores.opening import SCHEMA, StoreOpener
+from inventory_server.stores.opening import SCHEMA, StoreOpener, StoreRefusedError
 from inventory_server.stores.product_store import ProductStore
 from inventory_server.stores.redis_store import RedisStore
 from inventory_server.stores.restore_store import RestoreStore
@@ -37,6 +37,12 @@ log = logging.getLogger(__name__)
 
 THREADS: Final = 8
 TIMEOUT_S: Final = 10.0
+CHECK_S: Final = 5.0
+"""How long a start waits for DynamoDB to say where the copy is."""
+_WAY_OUT: Final = (
+    "changes are refused; give the server a store that is as far, or an empty Redis and"
+    " inventory-server restore"
+)
 
 
 class CopyRoot:
@@ -50,8 +56,11 @@ class CopyRoot:
         copy = CopyStore(
             self._dynamo, names, store.store_id, retention_ms=settings.retention_s * 1000
         )
-        reader = CopyReader(self._dynamo, names)
-        self.drainer = Drainer(CopySource(store), copy, self._leases, reader, self._register)
+        self._reader = CopyReader(self._dynamo, names)
+        self._source = CopySource(store)
+        self.drainer = Drainer(
+            self._source, copy, self._leases, self._reader, self._register, self._go_back
+        )
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -59,9 +68,43 @@ class CopyRoot:
         """How far the copy has come."""
         return self.drainer.progress
 
+    async def check(self) -> None:
+        """Compares the store with its copy, before anything is written to it.
+
+        Where it is behind, or another one, changes are refused: it has been put back, and
+        would go on from what never was. Where DynamoDB does not answer now, the drainer
+        finds that out later.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            await self._dynamo.open()
+            async with asyncio.timeout(CHECK_S):
+                copied = await self._reader.store()
+                there = await self._leases.partitions(
+                    range(self._source.partitions), loop.time() + CHECK_S
+                )
+                places = await self._source.places()
+        except (InventoryError, TimeoutError) as error:
+            log.warning("the store was not compared with its durable copy: %s", error)
+            return
+        if copied is not None and copied.store_id != self._store.store_id:
+            log.error("the durable copy is of another store, %s: %s", copied.store_id, _WAY_OUT)
+            for number in range(self._source.partitions):
+                self._store.partitions[number].go_back()
+            return
+        for copy, place in zip(there, places, strict=True):
+            if (int(place.epoch or 0), place.seq) < copy.watermark.place:
+                self._go_back(copy.number)
+
     def start(self) -> None:
         """Copies in the background, until it is stopped."""
         self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def _go_back(self, number: int) -> None:
+        partition = self._store.partitions[number]
+        if not partition.rewound:
+            log.error("partition %d is behind its durable copy: %s", number, _WAY_OUT)
+        partition.go_back()
 
     async def stop(self) -> None:
         """Copies what is new yet, for a moment, and ends."""
@@ -71,10 +114,9 @@ class CopyRoot:
         self._dynamo.close()
 
     async def _run(self) -> None:
-        try:
-            await self._dynamo.open()
-        except InventoryError as error:
-            log.error("there is no durable copy: %s", error)
+        if not self._dynamo.is_open:
+            # Without credentials, say: that is the same at the next try.
+            log.error("there is no durable copy")
             return
         await self.drainer.run()
 
@@ -89,6 +131,28 @@ class CopyRoot:
                 int(store.partitions[0].epoch),
             ),
             deadline,
+        )
+
+
+async def refuse_lost_store(settings: Settings, url: str) -> None:
+    """Refuses an empty Redis where the durable copy has a store: that would be begun anew.
+
+    Raises StoreRefusedError, also where it cannot be found out; or what redis-py raises.
+    """
+    try:
+        async with CopyTools(settings, url) as tools:
+            if not await tools.is_redis_empty():
+                return
+            copied = await tools.copied_store()
+    except InventoryError as error:
+        raise StoreRefusedError(
+            f"Redis is empty, and it is not known whether there is a durable copy: {error}"
+        ) from error
+    if copied is not None:
+        raise StoreRefusedError(
+            f"Redis is empty, and there is a durable copy of the store {copied.store_id}: run"
+            " inventory-server restore first; or begin another store with --table-prefix, or"
+            " without a copy with --durable-copy off"
         )
 
 
@@ -136,19 +200,32 @@ class CopyTools:
         leases = self.leases(copied.store_id)
         return Restore(target, self.reader, leases, copied, retention_ms=retention_ms, tell=tell)
 
+    async def is_redis_empty(self) -> bool:
+        """Whether Redis has no key at all."""
+        return await RestoreStore(self.store, self.store.keys.partitions).is_empty()
+
+    async def copied_store(self) -> CopiedStore | None:
+        """The store that the copy is of; None where there is none, or no table for it."""
+        table = {self._names.copy: self._names.keys[self._names.copy]}
+        if await missing_tables(self.dynamo, table, self._soon()):
+            return None
+        return await self.reader.store()
+
     async def tell_activity(self) -> None:
         """Tells the store which products are inactive, where there is a catalogue.
 
         Servers do so when they start; but until then inactive ones would be sold.
         """
-        loop = asyncio.get_running_loop()
-        if await missing_tables(self.dynamo, self._catalog.keys, loop.time() + TIMEOUT_S):
+        if await missing_tables(self.dynamo, self._catalog.keys, self._soon()):
             return
         await self._look()
         activity = ActivityStore(self.store)
         async for page in ProductStore(self.dynamo, self._catalog).scan(0, 1, TIMEOUT_S):
             inactive = [one.sku for one in page if one.product and not one.product.active]
-            await activity.set_active(dict.fromkeys(inactive, False), loop.time() + TIMEOUT_S)
+            await activity.set_active(dict.fromkeys(inactive, False), self._soon())
+
+    def _soon(self) -> float:
+        return asyncio.get_running_loop().time() + TIMEOUT_S
 
     async def _look(self) -> None:
         if self._opener.connection is not None:

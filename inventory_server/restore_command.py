@@ -67,7 +67,7 @@ def restore(
 
 async def _restore(settings: Settings, *, retention_s: int, accepts_incomplete: bool) -> Restored:
     async with CopyTools(settings, redis_url_of(settings)) as tools:
-        copied = await tools.reader.store()
+        copied = await tools.copied_store()
         if copied is None:
             raise RestoreRefusedError("there is no copy to restore from: nothing was copied yet")
         tell = partial(typer.echo, err=True)

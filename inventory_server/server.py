@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 
 from inventory_server.call_log import CallLog
 from inventory_server.catalog_root import CatalogRoot
-from inventory_server.copy_root import CopyRoot
+from inventory_server.copy_root import CopyRoot, refuse_lost_store
 from inventory_server.domain import limits
 from inventory_server.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from inventory_server.health import HealthMonitor, HealthServicer
@@ -140,6 +140,8 @@ class Server:
                 self.redis = EmbeddedRedis(self.settings.data_dir)
                 await self.redis.start()
                 url = self.redis.url
+            if self.settings.has_copy:
+                await refuse_lost_store(self.settings, url)
             self._opener = StoreOpener(
                 url,
                 partitions=self.settings.partitions,
@@ -217,6 +219,9 @@ class Server:
         )
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, self._grpc)
         add_reflection(self._grpc, (*services, health_pb2.DESCRIPTOR.services_by_name["Health"]))
+        if settings.has_copy:
+            self.copy = CopyRoot(settings, self.store)
+            await self.copy.check()
         await self.health.check()
         await self._grpc.start()
         await self._start_loops()
@@ -226,8 +231,7 @@ class Server:
         settings = self.settings
         if self.catalog is not None:
             await self.catalog.start()
-        if settings.has_copy:
-            self.copy = CopyRoot(settings, self.store)
+        if self.copy is not None:
             self.copy.start()
         self._run(self.health.run())
         if settings.sweeper:

@@ -59,6 +59,9 @@ class DrainLeases:
             mine = self.owned.get(partition.number)
             if mine is not None and (partition.owner, partition.term) != (self.name, mine.term):
                 self.drop(partition.number, partition.owner)
+            elif mine is None and partition.owner == self.name:
+                # It was taken, and the answer did not come.
+                self.owned[partition.number] = partition
         # Only now is it known that they are still this server's.
         self._beaten_at = began
         dead = await self._dead({p.owner for p in found} - {"", self.name}, deadline)

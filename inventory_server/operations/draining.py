@@ -43,14 +43,17 @@ class Drainer:
 
     def __init__(
         self, source: CopySource, store: CopyStore, leases: CopyLeases, reader: CopyReader,
-        register: Callable[[float], Awaitable[None]],
+        register: Callable[[float], Awaitable[None]], on_rewound: Callable[[int], None],
     ) -> None:  # fmt: skip
-        """`register` says, by a deadline, which store the copy is of."""
+        """`register` says, by a deadline, which store the copy is of. `on_rewound` is told of a
+        partition that the store has lost changes of.
+        """
         self._source = source
         self._store = store
         self._leases = leases
         self._reader = reader
         self._register = register
+        self._on_rewound = on_rewound
         self._loop = asyncio.get_running_loop()
         self._drains: dict[int, PartitionDrain] = {}
         self._stopping = asyncio.Event()
@@ -113,6 +116,7 @@ class Drainer:
             except RewoundError as error:
                 if not progress.rewound:
                     log.error("partition %d is not copied any more: %s", number, error)
+                    self._on_rewound(number)
                 progress.rewound = str(error)
                 return False
         progress.rewound = ""

@@ -83,6 +83,11 @@ class Dynamo:
         self.is_reachable = False
         """What the last call found out."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a client."""
+        return self._client is not None
+
     async def open(self) -> None:
         """Makes the client, which takes a while; nothing is sent. Raises StoreUnavailable."""
         try:

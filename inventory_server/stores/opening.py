@@ -15,8 +15,9 @@ from redis.backoff import NoBackoff
 
 from inventory_server.stores.connection import PipelinedConnection
 from inventory_server.stores.keys import Keyspace
+from inventory_server.stores.partition import Partition
 from inventory_server.stores.pipeline import LostError, NotSentError
-from inventory_server.stores.redis_store import Partition, RedisStore
+from inventory_server.stores.redis_store import RedisStore
 from inventory_server.stores.scripts import Script, load_script, script_names
 
 log = logging.getLogger(__name__)

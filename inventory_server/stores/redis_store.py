@@ -20,11 +20,11 @@ from inventory_server.domain.errors import (
     StoreRewound,
     StoreUnavailable,
 )
-from inventory_server.domain.limits import MAX_TOTAL
 from inventory_server.domain.model import Origin
 from inventory_server.stores.connection import PipelinedConnection
 from inventory_server.stores.keys import Keyspace
 from inventory_server.stores.operation_id import operation_id
+from inventory_server.stores.partition import Partition
 from inventory_server.stores.pipeline import (
     Argument,
     Call,
@@ -57,22 +57,6 @@ class Command(NamedTuple):
     script: str
     keys: Sequence[str]
     arguments: Callable[[], Sequence[Argument]]
-
-
-NEVER_SEEN: Final = MAX_TOTAL
-"""A seq that no journal reaches."""
-
-
-class Partition:
-    """What this server knows of a partition: its epoch, and the highest seq it has seen."""
-
-    __slots__ = ("epoch", "number", "rewound", "seq")
-
-    def __init__(self, number: int, epoch: str, seq: int) -> None:
-        self.number = number
-        self.epoch = epoch
-        self.seq = seq
-        self.rewound = False
 
 
 class Started(NamedTuple):
@@ -295,6 +279,5 @@ class RedisStore:
             now = f"{store_id or '-'} {epoch or '-'}:{seq or '-'}"
             seen = f"{self.store_id} {partition.epoch}:{partition.seq}"
             log.error("the store went back: partition %d is at %s, was at %s", number, now, seen)
-            # No seq is as high: others may write on there, this server does not any more.
-            partition.rewound, partition.seq = True, NEVER_SEEN
+            partition.go_back()
         return False

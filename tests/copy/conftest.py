@@ -5,9 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from typing import Any
 
+import grpc
 import pytest
 import redis
+from inventory.v1 import audit_service_pb2 as audit_pb
+from inventory.v1.audit_service_pb2_grpc import AuditServiceStub
+from inventory.v1.hold_service_pb2_grpc import HoldServiceStub
+from inventory.v1.stock_service_pb2_grpc import StockServiceStub
 
 from inventory_server.domain.copy import CopiedStore
 from inventory_server.operations.drain_leases import DrainLeases
@@ -98,7 +104,10 @@ def make(server: Server, dynamo, names, leases, reader) -> Callable[[], Drainer]
         copied = CopiedStore(server.store.store_id, server.store.secret.hex(), PARTITIONS, "3", 1)
         await leases.register(copied, deadline)
 
-    return lambda: Drainer(CopySource(server.store), store, leases, reader, register)
+    def go_back(number: int) -> None:
+        server.store.partitions[number].go_back()
+
+    return lambda: Drainer(CopySource(server.store), store, leases, reader, register, go_back)
 
 
 @pytest.fixture
@@ -115,3 +124,47 @@ async def running(make) -> AsyncIterator[Callable[[], Drainer]]:
     for drainer, _ in tasks:
         drainer.stop()
     await asyncio.gather(*[task for _, task in tasks])
+
+
+class Serving:
+    """A server, with its channel."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{server.port}")
+        self.stock = StockServiceStub(self.channel)
+        self.holds = HoldServiceStub(self.channel)
+        self._is_stopped = False
+
+    async def discrepancies(self) -> list[Any]:
+        call = AuditServiceStub(self.channel).VerifyInvariants(audit_pb.VerifyInvariantsRequest())
+        return [part.discrepancy async for part in call if part.HasField("discrepancy")]
+
+    async def stop(self) -> None:
+        if self._is_stopped:
+            return
+        self._is_stopped = True
+        await self.channel.close()
+        await self.server.stop()
+
+
+@pytest.fixture
+async def serve_with(db: redis.Redis) -> AsyncIterator[Callable[[Settings], Any]]:
+    """Starts servers; stops those that still run."""
+    started: list[Serving] = []
+
+    async def starts(settings: Settings) -> Serving:
+        server = Server(settings)
+        await server.start()
+        started.append(Serving(server))
+        return started[-1]
+
+    yield starts
+    for one in started:
+        await one.stop()
+
+
+@pytest.fixture
+def serve(settings: Settings, serve_with: Callable[[Settings], Any]) -> Callable[[], Any]:
+    """Starts servers that copy nothing on the test store."""
+    return lambda: serve_with(settings)

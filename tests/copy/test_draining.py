@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
 import pytest
 from inventory.v1 import stock_service_pb2 as stock_pb
 
 from inventory_server.domain.copy import CopiedStore
+from inventory_server.domain.errors import StoreUnavailable
 from inventory_server.operations.drain_leases import DrainLeases
 from inventory_server.operations.draining import Drainer
 from inventory_server.operations.partition_drain import PartitionDrain
@@ -16,6 +18,7 @@ from inventory_server.operations.trimming import Trimmer
 from inventory_server.stores.copy_leases import CopyLeases
 from inventory_server.stores.copy_source import CopySource
 from inventory_server.stores.copy_store import CopyStore
+from inventory_server.stores.dynamo import LostError
 from inventory_server.stores.stream_store import StreamStore
 from tests.calls import COUNT, set_stock
 from tests.copy.day import DELHI, ONLINE, a_day, until_copied
@@ -114,6 +117,35 @@ async def test_faults_of_dynamodb_delay_the_copy_and_change_nothing(
     await a_day(stock, holds)
     await until_copied(db, leases)
     await assert_copy_is_the_fold(db, reader)
+
+
+async def test_what_fails_at_any_step_is_tried_again_by_the_same_drainer(
+    stock, holds, db, reader, leases, running, monkeypatch
+) -> None:
+    chance = random.Random(5)
+    with monkeypatch.context() as patched:
+        for owner, step in STEPS:
+            patched.setattr(owner, step, _fails_at_times(owner, step, chance))
+        drainer = running()
+        await a_day(stock, holds, 4)
+        await until(lambda: sum(drainer.progress.lags) > 10)
+    await until_copied(db, leases)
+    await assert_copy_is_the_fold(db, reader)
+
+
+def _fails_at_times(owner: Any, step: str, chance: random.Random) -> Any:
+    """Before it has done anything, or when it has done it."""
+    real = getattr(owner, step)
+
+    async def fails(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if chance.random() < 0.2:
+            raise StoreUnavailable("not done")
+        answer = await real(self, *args, **kwargs)
+        if chance.random() < 0.2:
+            raise LostError("done")
+        return answer
+
+    return fails
 
 
 async def test_holds_never_wait_for_dynamodb_and_all_is_copied_when_it_is_back(

@@ -3,69 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import grpc
 import pytest
 import redis
 from click.testing import Result
-from inventory.v1 import audit_service_pb2 as audit_pb
 from inventory.v1 import hold_service_pb2 as hold_pb
 from inventory.v1 import stock_service_pb2 as stock_pb
-from inventory.v1.audit_service_pb2_grpc import AuditServiceStub
-from inventory.v1.hold_service_pb2_grpc import HoldServiceStub
-from inventory.v1.stock_service_pb2_grpc import StockServiceStub
 from typer.testing import CliRunner
 
 from inventory_server.cli import app
 from inventory_server.copy_root import CopyRoot
 from inventory_server.operations.drain_leases import DrainLeases
-from inventory_server.server import Server, StartError
+from inventory_server.server import StartError
 from inventory_server.settings import Settings
 from inventory_server.stores.copy_leases import CopyLeases
 from inventory_server.stores.copy_store import CopyStore
 from inventory_server.stores.restore_store import RestoreStore
 from tests.calls import key, level_of, line, place, refused, set_stock
+from tests.copy.conftest import Serving
 from tests.copy.day import DELHI, ONLINE, PLACES, a_day
 from tests.copy.entries import soon
 from tests.copy.serving import PARTITIONS, marks
 from tests.fold import stored_holds, stored_levels
-
-
-class Serving:
-    """A server, with its channel."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{server.port}")
-        self.stock = StockServiceStub(self.channel)
-        self.holds = HoldServiceStub(self.channel)
-
-    async def discrepancies(self) -> list[Any]:
-        call = AuditServiceStub(self.channel).VerifyInvariants(audit_pb.VerifyInvariantsRequest())
-        return [part.discrepancy async for part in call if part.HasField("discrepancy")]
-
-    async def stop(self) -> None:
-        await self.channel.close()
-        await self.server.stop()
-
-
-@pytest.fixture
-async def serve(settings: Settings, db: redis.Redis) -> AsyncIterator[Callable[[], Any]]:
-    """Starts servers on the test store; stops those that still run."""
-    started: list[Serving] = []
-
-    async def starts() -> Serving:
-        server = Server(settings)
-        await server.start()
-        started.append(Serving(server))
-        return started[-1]
-
-    yield starts
-    for one in started:
-        await one.stop()
 
 
 @pytest.fixture
