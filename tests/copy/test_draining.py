@@ -138,10 +138,10 @@ def _fails_at_times(owner: Any, step: str, chance: random.Random) -> Any:
     real = getattr(owner, step)
 
     async def fails(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if chance.random() < 0.2:
+        if chance.random() < 0.1:
             raise StoreUnavailable("not done")
         answer = await real(self, *args, **kwargs)
-        if chance.random() < 0.2:
+        if chance.random() < 0.1:
             raise LostError("done")
         return answer
 
