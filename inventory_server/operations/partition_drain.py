@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -47,7 +48,7 @@ class PartitionDrain:
     BATCH: Final = 1_000
     FOLD_S: Final = 10.0
     """So long what follows from movements is gathered."""
-    FOLD_MOVEMENTS: Final = 20_000
+    FOLD_MOVEMENTS: Final = 5_000
     TIMEOUT_S: Final = 5.0
 
     def __init__(
@@ -66,7 +67,8 @@ class PartitionDrain:
         self._progress = progress.of(copied.number)
         self._loop = asyncio.get_running_loop()
         self._fold: CopyFold | None = None
-        self._folded_at = self._loop.time()
+        # Not all partitions at once.
+        self._folded_at = self._loop.time() - self.FOLD_S * random.random()  # noqa: S311 - jitter
 
     def has_work(self, place: stream.Place) -> bool:
         """Whether the partition has come further than its copy, or what was gathered is due."""
@@ -93,7 +95,7 @@ class PartitionDrain:
         fresh = self._fresh(entries)
         if fresh:
             self._progress.waiting_since_ms = fresh[0].at_ms
-            await self._store.put_movements(fresh, self._deadline())
+            await self._store.put_movements(fresh, self._deadline)
             last = fresh[-1]
             await self._advance(
                 self._mark._replace(
@@ -116,7 +118,7 @@ class PartitionDrain:
         """Copies what follows from the movements so far."""
         fold = self._fold
         if fold is not None and fold.count:
-            await self._store.put_fold(fold, self._deadline())
+            await self._store.put_fold(fold, self._deadline)
             await self._advance(self._mark._replace(folded=fold.place))
             self._fold = CopyFold()
         self._folded_at = self._loop.time()

@@ -10,7 +10,7 @@ and all of it goes in batches: a request costs this process as much as 25 items 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from inventory_server.domain.copy import JournalEntry
@@ -30,6 +30,8 @@ from inventory_server.stores.dynamo import Dynamo, Item, LostError
 
 COPY_ERRORS: Final = (StoreUnavailable, CatalogThrottled, LostError)
 """Why something may not be in the copy yet: it is to be written again."""
+Deadline = Callable[[], float]
+"""Until when a request may take that is sent now, in the loop's time."""
 ITEMS_A_WRITE: Final = 25
 """What BatchWriteItem takes."""
 
@@ -47,14 +49,16 @@ class CopyStore:
         self._names = names
         self._store_id = store_id
         self._retention_ms = retention_ms
-        self._writing = asyncio.Semaphore(2 * dynamo.threads)
+        self._writing = asyncio.Semaphore(dynamo.threads)
+        # Movements do not wait behind what follows from others.
+        self._folding = asyncio.Semaphore(max(1, dynamo.threads // 2))
 
-    async def put_movements(self, entries: Sequence[JournalEntry], deadline: float) -> None:
+    async def put_movements(self, entries: Sequence[JournalEntry], deadline: Deadline) -> None:
         """Puts movements."""
         items = [_put(pack_movement(self._store_id, entry)) for entry in entries]
-        await self._write(self._names.movements, items, deadline)
+        await self._write(self._names.movements, items, deadline, self._writing)
 
-    async def put_fold(self, fold: CopyFold, deadline: float) -> None:
+    async def put_fold(self, fold: CopyFold, deadline: Deadline) -> None:
         """Puts what follows from movements that were put."""
         store_id = self._store_id
         spans = [_put(pack_span(store_id, *span)) for span in fold.spans()]
@@ -72,35 +76,37 @@ class CopyStore:
         names = self._names
         await _all_of(
             [
-                self._write(names.history, spans, deadline),
-                self._write(names.levels, levels, deadline),
-                self._write(names.holds, holds, deadline),
+                self._write(names.history, spans, deadline, self._folding),
+                self._write(names.levels, levels, deadline, self._folding),
+                self._write(names.holds, holds, deadline, self._folding),
             ]
         )
 
-    async def _write(self, table: str, requests: Sequence[Any], deadline: float) -> None:
-        parts = range(0, len(requests), ITEMS_A_WRITE)
+    async def _write(
+        self, table: str, requests: Sequence[Any], deadline: Deadline, turn: asyncio.Semaphore
+    ) -> None:
         await _all_of(
             [
-                self._write_part(table, list(requests[at : at + ITEMS_A_WRITE]), deadline)
-                for at in parts
+                self._write_part(table, list(requests[at : at + ITEMS_A_WRITE]), deadline, turn)
+                for at in range(0, len(requests), ITEMS_A_WRITE)
             ]
         )
 
-    async def _write_part(self, table: str, requests: list[Any], deadline: float) -> None:
-        pause_s, loop = Dynamo.FIRST_PAUSE_S, asyncio.get_running_loop()
-        while True:
-            async with self._writing:
+    async def _write_part(
+        self, table: str, requests: list[Any], deadline: Deadline, turn: asyncio.Semaphore
+    ) -> None:
+        async with turn:
+            until, pause_s = deadline(), Dynamo.FIRST_PAUSE_S
+            while requests:
                 answer = await self._dynamo.call(
-                    "batch_write_item", deadline, is_probe=True, RequestItems={table: requests}
+                    "batch_write_item", until, is_probe=True, RequestItems={table: requests}
                 )
-            requests = (answer.get("UnprocessedItems") or {}).get(table, [])
-            if not requests:
-                return
-            if loop.time() + pause_s >= deadline:
-                raise CatalogThrottled
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, Dynamo.LONGEST_PAUSE_S)
+                requests = (answer.get("UnprocessedItems") or {}).get(table, [])
+                if requests and asyncio.get_running_loop().time() + pause_s >= until:
+                    raise CatalogThrottled
+                if requests:
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(2 * pause_s, Dynamo.LONGEST_PAUSE_S)
 
 
 def _put(item: Item) -> dict[str, Any]:

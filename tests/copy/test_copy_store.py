@@ -30,27 +30,27 @@ async def movements(reader, after: int = 0, epoch: int = 1) -> list[Any]:
 
 async def test_movements_come_back_as_they_were_however_often_they_are_put(copy, reader) -> None:
     written = [entry(n) for n in range(1, MANY)]
-    await copy.put_movements(written, soon())
-    await copy.put_movements(written[40:90], soon())
+    await copy.put_movements(written, soon)
+    await copy.put_movements(written[40:90], soon)
     assert await movements(reader) == written
     assert await movements(reader, after=150) == written[150:]
     assert await movements(reader, after=MANY - 1) == []
 
 
 async def test_movements_end_where_one_is_missing(copy, reader) -> None:
-    await copy.put_movements([entry(n) for n in range(1, 250) if n not in (130, 200)], soon())
+    await copy.put_movements([entry(n) for n in range(1, 250) if n not in (130, 200)], soon)
     assert [found.seq for found in await movements(reader)] == list(range(1, 130))
     assert [found.seq for found in await movements(reader, after=130)] == list(range(131, 200))
     assert await movements(reader, after=199) == []
 
 
 async def test_a_fork_shows_as_two(copy, reader) -> None:
-    await copy.put_movements([entry(1), entry(2), entry(2, op="other"), entry(3)], soon())
+    await copy.put_movements([entry(1), entry(2), entry(2, op="other"), entry(3)], soon)
     found = await movements(reader)
     assert [(one.seq, one.fields["id"]) for one in found] == [
         (1, "op1.1"), (2, "op2.1"), (2, "other.1"), (3, "op3.1"),
     ]  # fmt: skip
-    await copy.put_movements([entry(2, epoch=2)], soon())
+    await copy.put_movements([entry(2, epoch=2)], soon)
     assert [one.epoch for one in await movements(reader, after=1, epoch=2)] == [2]
     assert len(await reader.history_of_level(STORE, "online", "A")) == 0
 
@@ -59,7 +59,7 @@ async def put(copy, *entries: Any) -> None:
     fold = CopyFold()
     for one in entries:
         fold.add(one)
-    await copy.put_fold(fold, soon())
+    await copy.put_fold(fold, soon)
 
 
 async def test_levels_are_the_newest_in_any_order(copy, reader) -> None:
@@ -117,7 +117,7 @@ async def test_a_history_has_each_movement_once_though_it_was_written_in_other_b
     copy, reader
 ) -> None:
     written = [entry(n, sku="AB"[n % 2], hold_id="3-h" if n % 3 else "") for n in range(1, 40)]
-    await copy.put_movements(written, soon())
+    await copy.put_movements(written, soon)
     for first, last in ((0, 20), (5, 30), (0, 10), (30, 39), (12, 39)):
         await put(copy, *written[first:last])
     assert await reader.history_of_level(STORE, "online", "A") == written[1::2]
@@ -140,7 +140,7 @@ async def test_what_dynamodb_does_not_do_at_once_is_done_all_the_same(
 ) -> None:
     written = [entry(n) for n in range(1, 60)]
     dynamo_proxy.inject(fault, operation=operation, times=4)
-    await copy.put_movements(written, soon())
+    await copy.put_movements(written, soon)
     await put(copy, *written)
     dynamo_proxy.heal()
     assert await movements(reader) == written
