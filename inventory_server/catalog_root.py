@@ -27,13 +27,14 @@ from inventory_server.settings import AWS, EMBEDDED, OFF, Settings
 from inventory_server.stores.activity_store import ActivityStore
 from inventory_server.stores.barcode_store import BarcodeStore
 from inventory_server.stores.catalog_index import CatalogIndex
-from inventory_server.stores.catalog_tables import create_tables, table_names
+from inventory_server.stores.catalog_tables import table_names
 from inventory_server.stores.change_feed import ChangeFeed
 from inventory_server.stores.dynamo import Dynamo
 from inventory_server.stores.level_walk import LevelWalk
 from inventory_server.stores.product_store import ProductStore
 from inventory_server.stores.redis_store import RedisStore
 from inventory_server.stores.stock_store import StockStore
+from inventory_server.stores.tables import create_tables
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class CatalogRoot:
             await self._dynamo.open()
             if self._embedded is not None:
                 deadline = asyncio.get_running_loop().time() + self.CREATE_TIMEOUT_S
-                await create_tables(self._dynamo, self._names, deadline)
+                await create_tables(self._dynamo, self._names.keys, deadline)
         except (EmbeddedDynamoError, InventoryError) as error:
             log.error("there is no catalogue: %s", error)
             return

@@ -19,8 +19,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory_server import __version__
 from inventory_server.call_log import JsonFormatter, TextFormatter
 from inventory_server.create_tables_command import create_tables_command
+from inventory_server.restore_command import restore
 from inventory_server.server import Server, StartError
 from inventory_server.settings import Settings, SettingsError
+from inventory_server.status_command import status
 from inventory_server.verify_command import verify
 
 app = typer.Typer(
@@ -75,6 +77,21 @@ def serve(
             envvar="INVENTORY_TABLE_PREFIX", help="What the names of DynamoDB's tables begin with."
         ),
     ] = _DEFAULTS.table_prefix,
+    durable_copy: Annotated[
+        str,
+        Env(
+            envvar="INVENTORY_DURABLE_COPY",
+            help="Copy every movement to DynamoDB: on or off. Without it: on, but where"
+            " DynamoDB is embedded or off.",
+        ),
+    ] = _DEFAULTS.durable_copy,
+    journal_max_bytes: Annotated[
+        int,
+        Env(
+            envvar="INVENTORY_JOURNAL_MAX_BYTES",
+            help="How much memory journals may take while they wait for the durable copy.",
+        ),
+    ] = _DEFAULTS.journal_max_bytes,
     catalog_max_age_s: Annotated[
         float,
         Env(
@@ -216,6 +233,8 @@ def healthcheck(
 
 
 app.command()(verify)
+app.command()(status)
+app.command()(restore)
 app.command("create-tables")(create_tables_command)
 
 

@@ -1,4 +1,4 @@
-"""`inventory-server create-tables`: makes the catalogue's tables in DynamoDB."""
+"""`inventory-server create-tables`: makes the tables in DynamoDB."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import typer
 from inventory_server.catalog_root import make_dynamo
 from inventory_server.domain.errors import InventoryError
 from inventory_server.settings import AWS, Settings, SettingsError
-from inventory_server.stores.catalog_tables import create_tables, table_names
+from inventory_server.stores.catalog_tables import table_names
+from inventory_server.stores.copy_tables import copy_table_names
 from inventory_server.stores.dynamo import LostError
+from inventory_server.stores.tables import Tables, create_tables
 
 TIMEOUT_S: Final = 120.0
 
@@ -31,7 +33,9 @@ def create_tables_command(
         ),
     ] = Settings().table_prefix,
 ) -> None:
-    """Make the catalogue's tables in DynamoDB, those that are not there yet."""
+    """Make the tables of the catalogue and of the durable copy in DynamoDB, those that are
+    not there yet.
+    """
     try:
         settings = Settings(dynamodb_endpoint=dynamodb_endpoint or AWS, table_prefix=table_prefix)
         if settings.catalog_store != AWS and "://" not in settings.catalog_store:
@@ -40,7 +44,7 @@ def create_tables_command(
     except (SettingsError, InventoryError, LostError) as error:
         typer.echo(f"inventory-server: {error}", err=True)
         raise typer.Exit(2) from error
-    for name in table_names(table_prefix):
+    for name in _tables(table_prefix):
         typer.echo(f"{name}: {'made' if name in made else 'was there'}")
 
 
@@ -49,6 +53,10 @@ async def _create(settings: Settings) -> list[str]:
     try:
         await dynamo.open()
         deadline = asyncio.get_running_loop().time() + TIMEOUT_S
-        return await create_tables(dynamo, table_names(settings.table_prefix), deadline)
+        return await create_tables(dynamo, _tables(settings.table_prefix), deadline)
     finally:
         dynamo.close()
+
+
+def _tables(prefix: str) -> Tables:
+    return {**table_names(prefix).keys, **copy_table_names(prefix).keys}

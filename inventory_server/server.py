@@ -23,6 +23,7 @@ from redis.exceptions import RedisError
 
 from inventory_server.call_log import CallLog
 from inventory_server.catalog_root import CatalogRoot
+from inventory_server.copy_root import CopyRoot, refuse_lost_store
 from inventory_server.domain import limits
 from inventory_server.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from inventory_server.health import HealthMonitor, HealthServicer
@@ -97,6 +98,7 @@ class Server:
         self.trimmer: Trimmer
         self.health: HealthMonitor
         self.catalog: CatalogRoot | None = None
+        self.copy: CopyRoot | None = None
         self._opener: StoreOpener
         self._guard: Guard
         self._call_log: CallLog
@@ -125,8 +127,9 @@ class Server:
         self.trimmer.stop()
         # The loops end by their flags; a cancel may get lost on Python 3.11.
         await asyncio.gather(*self._loops, return_exceptions=True)
-        if self.catalog is not None:
-            await self.catalog.stop()
+        for part in (self.catalog, self.copy):
+            if part is not None:
+                await part.stop()
         self._call_log.flush()
         await self._close_store()
 
@@ -137,6 +140,8 @@ class Server:
                 self.redis = EmbeddedRedis(self.settings.data_dir)
                 await self.redis.start()
                 url = self.redis.url
+            if self.settings.has_copy:
+                await refuse_lost_store(self.settings, url)
             self._opener = StoreOpener(
                 url,
                 partitions=self.settings.partitions,
@@ -210,13 +215,24 @@ class Server:
             StreamStore(self.store, "journal"),
             max_age_ms=settings.journal_retention_s * 1000,
             max_entries=limits.JOURNAL_ENTRIES,
+            max_bytes=settings.journal_max_bytes if settings.has_copy else 0,
         )
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, self._grpc)
         add_reflection(self._grpc, (*services, health_pb2.DESCRIPTOR.services_by_name["Health"]))
+        if settings.has_copy:
+            self.copy = CopyRoot(settings, self.store)
+            await self.copy.check()
         await self.health.check()
         await self._grpc.start()
+        await self._start_loops()
+
+    async def _start_loops(self) -> None:
+        """Begins what goes on beside the calls."""
+        settings = self.settings
         if self.catalog is not None:
             await self.catalog.start()
+        if self.copy is not None:
+            self.copy.start()
         self._run(self.health.run())
         if settings.sweeper:
             self._run(self.sweeper.run())

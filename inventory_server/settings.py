@@ -10,6 +10,7 @@ from inventory_server.domain import limits
 
 EMBEDDED, AWS, OFF = "embedded", "aws", "off"
 """Where the catalogue may be, beside an address."""
+ON = "on"
 DURABILITIES = ("require", "warn", "declared")
 
 
@@ -30,6 +31,10 @@ class Settings:
     otherwise aws.
     """
     table_prefix: str = "inventory-"
+    durable_copy: str = ""
+    """on or off. Empty: on where DynamoDB keeps what it is given, so not with the double."""
+    journal_max_bytes: int = limits.JOURNAL_BYTES
+    """Of all journals, where they wait for the durable copy."""
     catalog_max_age_s: float = 300.0
     """How old the catalogue's index may be and still answer."""
     data_dir: Path = field(default_factory=lambda: Path("inventory-data"))
@@ -94,6 +99,17 @@ class Settings:
             "table_prefix",
             "at most 200 of A-Z a-z 0-9 . _ -",
         )
+        self._check(self.durable_copy in ("", ON, OFF), "durable_copy", "on or off")
+        self._check(
+            self.durable_copy != ON or self.catalog_store not in (EMBEDDED, OFF),
+            "durable_copy",
+            "off where DynamoDB is off, or a double that keeps nothing",
+        )
+        self._check(
+            1 << 20 <= self.journal_max_bytes <= 1 << 42,
+            "journal_max_bytes",
+            "1048576 to 4398046511104",
+        )
         self._check(1 <= self.catalog_max_age_s <= 86400, "catalog_max_age_s", "1 to 86400")
 
     def _check(self, good: bool, name: str, wanted: str) -> None:
@@ -106,6 +122,11 @@ class Settings:
     def catalog_store(self) -> str:
         """Where the catalogue is: an address, embedded, aws or off."""
         return self.dynamodb_endpoint or (EMBEDDED if self.is_embedded else AWS)
+
+    @property
+    def has_copy(self) -> bool:
+        """Whether the store is copied to DynamoDB."""
+        return self.durable_copy != OFF and self.catalog_store not in (EMBEDDED, OFF)
 
     @property
     def is_embedded(self) -> bool:

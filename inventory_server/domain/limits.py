@@ -101,6 +101,8 @@ JOURNAL_AGE_MS: Final = 24 * 3600 * 1000
 JOURNAL_ENTRIES: Final = 2_000_000
 """How old and how long a partition's journal and alerts may become."""
 TRIMMED_A_RUN: Final = 2_000
+JOURNAL_BYTES: Final = 4 << 30
+"""Of all journals, where they wait for the durable copy."""
 
 # Audit
 VERIFY_HOLDS_A_SCRIPT: Final = 1000

@@ -8,12 +8,15 @@ from inventory_server.domain.model import Level, Movement
 
 
 class Place(NamedTuple):
-    """How far a partition has come; `kept_from` is the first seq that its streams still have."""
+    """How far a partition has come; `kept_from` is the first seq that its streams still have,
+    `copied` the last that is in the durable copy.
+    """
 
     epoch: str
     seq: int
     store_id: str
     kept_from: int
+    copied: int = 0
 
 
 class Alert(NamedTuple):

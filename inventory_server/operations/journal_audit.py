@@ -72,6 +72,8 @@ class JournalAudit:
     ) -> AsyncIterator[tuple[int, list[Discrepancy]]]:
         while walk.seq < end:
             page = await self._page(walk.partition, walk.seq)
+            if not page and not walk.seq and await self._is_all_trimmed(walk.partition, end):
+                return
             if not page:
                 message = f"the journal ends at {walk.seq}, the partition is at {end}"
                 yield 0, [Discrepancy("JOURNAL", f"partition {walk.partition}: {message}")]
@@ -102,6 +104,11 @@ class JournalAudit:
                 walk.told.add(place)
                 found.append(discrepancy)
         return found
+
+    async def _is_all_trimmed(self, partition: int, end: int) -> bool:
+        """Whether the journal has nothing up to there, and need not: as after a restore."""
+        deadline = asyncio.get_running_loop().time() + self.TIMEOUT_S
+        return await self._movements.kept_from(partition, deadline) > end
 
     async def _page(self, partition: int, seq: int) -> list[Movement]:
         deadline = asyncio.get_running_loop().time() + self.TIMEOUT_S

@@ -14,9 +14,10 @@ from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 from inventory_server.domain.errors import StoreUnavailable
-from inventory_server.stores.catalog_tables import EXPIRY_ATTRIBUTE, TableNames
+from inventory_server.stores.catalog_tables import TableNames
 from inventory_server.stores.dynamo import Dynamo, LostError
 from inventory_server.stores.product_store import now_ms
+from inventory_server.stores.tables import EXPIRY_ATTRIBUTE
 
 MINUTE_MS: Final = 60_000
 KEPT_S: Final = 86_400

@@ -63,17 +63,30 @@ class Dynamo:
     FIRST_PAUSE_S: Final = 0.05
     LONGEST_PAUSE_S: Final = 0.8
 
-    def __init__(self, *, endpoint: str = "", region: str = "", is_double: bool = False) -> None:
-        """An empty endpoint is AWS's own, with AWS's usual settings; a double gets no secrets."""
+    def __init__(
+        self, *, endpoint: str = "", region: str = "", is_double: bool = False,
+        serves: str = "catalogue", threads: int = THREADS,
+    ) -> None:  # fmt: skip
+        """An empty endpoint is AWS's own, with AWS's usual settings; a double gets no secrets.
+
+        `serves` is what is kept there, for sentences.
+        """
         self.endpoint = endpoint
+        self.name = f"the {serves}'s store"
+        self.threads = threads
         self._region = region
         self._is_double = is_double
-        self._pool = ThreadPoolExecutor(self.THREADS, thread_name_prefix="dynamo")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dynamo")
         self._client: Any = None
         self._in_flight = 0
         self._answered_at = 0.0
         self.is_reachable = False
         """What the last call found out."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a client."""
+        return self._client is not None
 
     async def open(self) -> None:
         """Makes the client, which takes a while; nothing is sent. Raises StoreUnavailable."""
@@ -82,7 +95,7 @@ class Dynamo:
                 self._pool, self._make_client
             )
         except (BotoCoreError, ValueError) as error:
-            raise StoreUnavailable(f"the catalogue's store cannot be used: {error}") from error
+            raise StoreUnavailable(f"{self.name} cannot be used: {error}") from error
         self.is_reachable = True
 
     def close(self) -> None:
@@ -100,8 +113,8 @@ class Dynamo:
         CatalogThrottled (not done), LostError (perhaps done), ConditionFailedError.
         """
         if self._client is None or not (self.is_reachable or is_probe):
-            raise StoreUnavailable("the catalogue's store is out of reach")
-        attempt = _Attempts(self._client, operation, arguments, deadline)
+            raise StoreUnavailable(f"{self.name} is out of reach")
+        attempt = _Attempts(self._client, operation, arguments, deadline, self.name)
         while True:
             try:
                 answer = await self._run(attempt.ask, deadline)
@@ -114,7 +127,7 @@ class Dynamo:
                 return answer
 
     async def _run(self, ask: Callable[[], dict[str, Any]], deadline: float) -> dict[str, Any]:
-        if self._in_flight >= self.THREADS + self.MOST_WAITING:
+        if self._in_flight >= self.threads + self.MOST_WAITING:
             raise CatalogThrottled
         loop = asyncio.get_running_loop()
         self._in_flight += 1
@@ -141,7 +154,7 @@ class Dynamo:
         if is_reached != self.is_reachable:
             log.log(
                 logging.INFO if is_reached else logging.WARNING,
-                "the catalogue's store is %s", "there" if is_reached else "out of reach",
+                "%s is %s", self.name, "there" if is_reached else "out of reach",
             )  # fmt: skip
         self.is_reachable = is_reached
 
@@ -160,7 +173,7 @@ class Dynamo:
             connect_timeout=self.CONNECT_TIMEOUT_S,
             read_timeout=self.READ_TIMEOUT_S,
             retries={"mode": "standard", "total_max_attempts": 1},
-            max_pool_connections=self.THREADS,
+            max_pool_connections=self.threads,
             parameter_validation=False,
         )
         return session.client("dynamodb", config=config, **given)
@@ -187,8 +200,9 @@ class _Attempts:
     """One call, as often as it takes."""
 
     def __init__(
-        self, client: Any, operation: str, arguments: Mapping[str, Any], deadline: float
+        self, client: Any, operation: str, arguments: Mapping[str, Any], deadline: float, name: str
     ) -> None:
+        self._name = name
         self._send = partial(getattr(client, operation), **arguments)
         self._operation = operation
         self._loop = asyncio.get_running_loop()
@@ -215,7 +229,7 @@ class _Attempts:
             raise _AgainError(str(error), is_lost=True) from error
         except BotoCoreError as error:
             # No credentials, no region: nothing was sent, and nothing will help.
-            raise StoreUnavailable(f"the catalogue's store cannot be used: {error}") from error
+            raise StoreUnavailable(f"{self._name} cannot be used: {error}") from error
 
     async def pause(self, error: _AgainError) -> bool:
         """Waits before the next attempt; False where there is no sense in one."""
@@ -234,7 +248,7 @@ class _Attempts:
             return LostError(str(error))
         if error.is_throttled:
             return CatalogThrottled()
-        return StoreUnavailable(f"the catalogue's store is out of reach: {error}")
+        return StoreUnavailable(f"{self._name} is out of reach: {error}")
 
     def _judge(self, error: ClientError) -> Exception:
         details, status = error.response["Error"], error.response["ResponseMetadata"]
@@ -246,7 +260,7 @@ class _Attempts:
         if status.get("HTTPStatusCode", 500) >= 500:
             return _AgainError(f"it answered {code}", is_lost=True)
         if code == "ResourceNotFoundException":
-            return StoreUnavailable("the catalogue's tables are not there: create them")
+            return StoreUnavailable(f"{self._name} has not all its tables: create them")
         if code == "ValidationException":
             return RuntimeError(f"{self._operation}: {details.get('Message')}")
-        return StoreUnavailable(f"the catalogue's store refused: {code}")
+        return StoreUnavailable(f"{self._name} refused: {code}")

@@ -27,6 +27,11 @@ class MovementStore:
         """The partition of a location."""
         return self._store.keys.partition(location)
 
+    async def kept_from(self, partition: int, deadline: float) -> int:
+        """The first seq that the partition's journal still has."""
+        key = self._store.keys.meta(partition)
+        return int(await self._store.command("HGET", key, "kept_from", deadline=deadline) or 1)
+
     async def before(self, partition: int, seq: int, count: int, deadline: float) -> list[Movement]:
         """The last movements of a partition before this seq, newest first."""
         end = f"({seq}-0"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import hiredis
@@ -14,13 +15,16 @@ from redis.backoff import NoBackoff
 
 from inventory_server.stores.connection import PipelinedConnection
 from inventory_server.stores.keys import Keyspace
+from inventory_server.stores.partition import Partition
 from inventory_server.stores.pipeline import LostError, NotSentError
-from inventory_server.stores.redis_store import Partition, RedisStore
+from inventory_server.stores.redis_store import RedisStore
 from inventory_server.stores.scripts import Script, load_script, script_names
 
 log = logging.getLogger(__name__)
 
 SCHEMA: Final = "3"
+RESTORING: Final = "restoring"
+"""The schema of a store that is being made from its durable copy."""
 OLDEST_REDIS: Final = (6, 2)
 FIRST_WITH_SHEBANG: Final = (7, 0)
 _TIMEOUT_S: Final = 10.0
@@ -73,15 +77,36 @@ class StoreOpener:
         self.connection: PipelinedConnection | None = None
 
     async def open(self) -> RedisStore:
-        """Connects and answers the store. Raises StoreRefusedError, or what redis-py raises."""
-        try:
-            return await self._open()
-        except hiredis.ReplyError as error:
-            raise StoreRefusedError(f"this Redis refuses what a store needs: {error}") from error
-        except (NotSentError, LostError) as error:
-            raise StoreRefusedError(f"this Redis does not answer: {error}") from error
+        """Connects and answers the store, which is made where there is none.
 
-    async def _open(self) -> RedisStore:
+        Raises StoreRefusedError, or what redis-py raises.
+        """
+        with _refusals():
+            connection = await self._connect()
+            metas = [await self._initialize(connection, 0)]
+            for number in range(1, self._partitions):
+                metas.append(await self._initialize(connection, number, metas[0]))
+            partitions = [
+                Partition(number, meta["epoch"], int(meta["seq"]))
+                for number, meta in enumerate(metas)
+            ]
+            return self._store(connection, metas[0]["store_id"], metas[0]["secret"], partitions)
+
+    async def look(self) -> RedisStore:
+        """Connects and answers the store as it is, also where there is none: to look at it, or
+        to make one. How many partitions it has, it knows itself. Raises what `open` does.
+        """
+        with _refusals():
+            connection = await self._connect()
+            first = Keyspace(1).meta(0)
+            names = ("partitions", "store_id", "secret", "epoch")
+            found = await connection.command("HMGET", first, *names, timeout_s=_TIMEOUT_S)
+            partitions, store_id, secret, epoch = [value or "" for value in found]
+            self._partitions = int(partitions or self._partitions)
+            seen = [Partition(number, epoch, 0) for number in range(self._partitions)]
+            return self._store(connection, store_id, secret, seen)
+
+    async def _connect(self) -> PipelinedConnection:
         connection = self.connection = PipelinedConnection(
             self._pool.make_connection,
             stall_timeout_s=self._stall_timeout_s,
@@ -90,19 +115,19 @@ class StoreOpener:
             on_change=self._on_change,
         )
         await connection.open()
-        metas = [await self._initialize(connection, 0)]
-        for number in range(1, self._partitions):
-            metas.append(await self._initialize(connection, number, metas[0]))
+        return connection
+
+    def _store(
+        self, connection: PipelinedConnection, store_id: str, secret: str,
+        partitions: Sequence[Partition],
+    ) -> RedisStore:  # fmt: skip
         return RedisStore(
             connection,
             self._scripts,
             Keyspace(self._partitions),
-            store_id=metas[0]["store_id"],
-            secret=bytes.fromhex(metas[0]["secret"]),
-            partitions=[
-                Partition(number, meta["epoch"], int(meta["seq"]))
-                for number, meta in enumerate(metas)
-            ],
+            store_id=store_id,
+            secret=bytes.fromhex(secret),
+            partitions=partitions,
         )
 
     async def _prepare(self, connection: PipelinedConnection) -> None:
@@ -184,9 +209,25 @@ class StoreOpener:
         return meta
 
 
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What Redis says while a store is opened, as a sentence."""
+    try:
+        yield
+    except hiredis.ReplyError as error:
+        raise StoreRefusedError(f"this Redis refuses what a store needs: {error}") from error
+    except (NotSentError, LostError) as error:
+        raise StoreRefusedError(f"this Redis does not answer: {error}") from error
+
+
 def _check_meta(
     meta: dict[str, str], partitions: int, number: int, first: dict[str, str] | None
 ) -> None:
+    if meta["schema"] == RESTORING:
+        raise StoreRefusedError(
+            "a restore into this Redis is under way, or broke off: run inventory-server restore"
+            " again"
+        )
     if meta["schema"] != SCHEMA:
         raise StoreRefusedError(
             f"the data has schema {meta['schema'] or '?'}; this server reads schema {SCHEMA}"

@@ -27,6 +27,14 @@ def pack_lines(lines: Sequence[Line]) -> str:
     return ",".join([f"{location} {sku} {quantity}" for sku, location, quantity in lines])
 
 
+def pack_level(level: Level) -> str:
+    """The packed form of a level; `parse_level` is its inverse."""
+    counts = f"{level.on_hand} {level.held} {level.version}"
+    if level[5:] == (0, 0, 0, 0, "OK"):
+        return counts
+    return " ".join([counts, *map(str, level[5:])])
+
+
 def parse_level(sku: str, location: str, packed: str) -> Level:
     """`on_hand held version[ safety backorder reorder rearm alert_state]`."""
     parts = packed.split(" ")

@@ -20,11 +20,11 @@ from inventory_server.domain.errors import (
     StoreRewound,
     StoreUnavailable,
 )
-from inventory_server.domain.limits import MAX_TOTAL
 from inventory_server.domain.model import Origin
 from inventory_server.stores.connection import PipelinedConnection
 from inventory_server.stores.keys import Keyspace
 from inventory_server.stores.operation_id import operation_id
+from inventory_server.stores.partition import Partition
 from inventory_server.stores.pipeline import (
     Argument,
     Call,
@@ -59,22 +59,6 @@ class Command(NamedTuple):
     arguments: Callable[[], Sequence[Argument]]
 
 
-NEVER_SEEN: Final = MAX_TOTAL
-"""A seq that no journal reaches."""
-
-
-class Partition:
-    """What this server knows of a partition: its epoch, and the highest seq it has seen."""
-
-    __slots__ = ("epoch", "number", "rewound", "seq")
-
-    def __init__(self, number: int, epoch: str, seq: int) -> None:
-        self.number = number
-        self.epoch = epoch
-        self.seq = seq
-        self.rewound = False
-
-
 class Started(NamedTuple):
     """A mutation that was sent."""
 
@@ -104,7 +88,7 @@ class RedisStore:
         """The time that scripts are given; empty means Redis's own. Tests set it."""
         self._connection = connection
         self._scripts = scripts
-        self._secret = secret
+        self.secret = secret
         self._connect_wait_s = connect_wait_s
         self._loop = asyncio.get_running_loop()
         self._abandoned: set[asyncio.Task[None]] = set()
@@ -121,7 +105,7 @@ class RedisStore:
 
     def operation_id(self, method: str, origin: Origin, part: str = "") -> str:
         """The id of what this caller asks for under its key, or of a part of that."""
-        return operation_id(self._secret, method, origin.caller, origin.key + part)
+        return operation_id(self.secret, method, origin.caller, origin.key + part)
 
     def guards(self) -> str:
         """`store_id n=epoch:seq …` of all, for scripts that find their partitions themselves."""
@@ -295,6 +279,5 @@ class RedisStore:
             now = f"{store_id or '-'} {epoch or '-'}:{seq or '-'}"
             seen = f"{self.store_id} {partition.epoch}:{partition.seq}"
             log.error("the store went back: partition %d is at %s, was at %s", number, now, seen)
-            # No seq is as high: others may write on there, this server does not any more.
-            partition.rewound, partition.seq = True, NEVER_SEEN
+            partition.go_back()
         return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from inventory_server.domain.errors import CursorExpired, InvalidRequest
 from inventory_server.domain.limits import TRIMMED_A_RUN
@@ -13,6 +13,14 @@ from inventory_server.stores.cursor import cursor_at, parse_cursor
 from inventory_server.stores.movement_store import parse_movement
 from inventory_server.stores.records import parse_level
 from inventory_server.stores.redis_store import Command, RedisStore
+
+
+class Trimmed(NamedTuple):
+    """How many entries went, whether more are too old, and how many of them were not copied."""
+
+    entries: int
+    more: bool
+    uncopied: int
 
 
 class StreamStore:
@@ -39,11 +47,7 @@ class StreamStore:
         """How far each partition has come."""
         keys = [self._store.keys.meta(n) for n in range(self.partitions)]
         reply = await self._store.read(Command("read_places", keys, tuple), self._deadline())
-        facts = reply[1:]
-        return [
-            Place(facts[at], int(facts[at + 1] or 0), facts[at + 2], int(facts[at + 3]))
-            for at in range(0, len(facts), 4)
-        ]
+        return parse_places(reply)
 
     async def after(self, seqs: Sequence[int], count: int) -> list[Event]:
         """What comes after these seqs, one a partition; at most so many of each."""
@@ -65,14 +69,35 @@ class StreamStore:
         )  # fmt: skip
         return [self._parse(partition, entry) for entry in reply]
 
-    async def trim(self, partition: int, max_age_ms: int, max_entries: int) -> tuple[int, bool]:
-        """Takes the oldest entries of both streams out; answers (trimmed, more are too old)."""
+    async def trim(
+        self, partition: int, max_age_ms: int, max_entries: int, *, keeps_uncopied: bool = False
+    ) -> Trimmed:
+        """Takes the oldest entries of both streams out.
+
+        `keeps_uncopied`: of those that are in the durable copy, but for the last.
+        """
         store, keys = self._store, self._store.keys
         names = (keys.meta(partition), keys.journal(partition), keys.alerts(partition))
-        arguments = (store.now_ms, max_age_ms, max_entries, TRIMMED_A_RUN)
+        keeps = "1" if keeps_uncopied else ""
+        arguments = (store.now_ms, max_age_ms, max_entries, TRIMMED_A_RUN, keeps)
         command = Command("trim_streams", names, lambda: arguments)
         reply = await store.sweep(command, self._deadline())
-        return reply[1], bool(reply[2])
+        return Trimmed(reply[1], bool(reply[2]), reply[3])
+
+    async def bytes(self, partition: int) -> int:
+        """About how much memory a partition's journal takes, by a look at a few of its entries."""
+        used = await self._store.command(
+            "MEMORY", "USAGE", self._store.keys.journal(partition), deadline=self._deadline()
+        )
+        return int(used or 0)
+
+    async def length(self, partition: int) -> int:
+        """How many entries a partition's journal has."""
+        return int(
+            await self._store.command(
+                "XLEN", self._store.keys.journal(partition), deadline=self._deadline()
+            )
+        )
 
     def cursor(self, seqs: Sequence[int]) -> str:
         """The cursor at these seqs."""
@@ -107,6 +132,15 @@ class StreamStore:
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self.TIMEOUT_S
+
+
+def parse_places(reply: list[Any]) -> list[Place]:
+    """The places that `read_places` answers."""
+    facts = reply[1:]
+    return [
+        Place(epoch, int(seq or 0), store_id, int(kept_from), int(copied))
+        for epoch, seq, store_id, kept_from, copied in zip(*[iter(facts)] * 5, strict=True)
+    ]
 
 
 def _parse_alert(partition: int, entry: list[Any]) -> Alert:

@@ -15,8 +15,9 @@ from inventory_server.operations.catalog_refresh import CatalogRefresh
 from inventory_server.server import Server
 from inventory_server.settings import Settings
 from inventory_server.stores.catalog_index import CatalogIndex
-from inventory_server.stores.catalog_tables import TableNames, create_tables, table_names
+from inventory_server.stores.catalog_tables import TableNames, table_names
 from inventory_server.stores.dynamo import Dynamo
+from inventory_server.stores.tables import create_tables
 from tests.catalog.serving import started
 from tests.fold import assert_journal_folds_to_state
 
@@ -31,7 +32,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def catalog_settings(settings: Settings, dynamo_endpoint: str, table_prefix: str) -> Settings:
     """A server on the test store, with tables of its own."""
-    return replace(settings, dynamodb_endpoint=dynamo_endpoint, table_prefix=table_prefix)
+    return replace(
+        settings, dynamodb_endpoint=dynamo_endpoint, table_prefix=table_prefix, durable_copy="off"
+    )
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ async def dynamo(catalog_settings: Settings, names: TableNames) -> AsyncIterator
     """The way to the tables, which are there."""
     opened = make_dynamo(catalog_settings)
     await opened.open()
-    await create_tables(opened, names, 1e9)
+    await create_tables(opened, names.keys, 1e9)
     yield opened
     opened.close()
 

@@ -14,6 +14,8 @@ from inventory.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from typer.testing import CliRunner
 
 from inventory_server.cli import app
+from inventory_server.stores.catalog_tables import table_names
+from inventory_server.stores.copy_tables import copy_table_names
 from tests.dynamo import dynamo_client
 from tests.eventually import eventually
 from tests.faults.dynamo_proxy import DynamoProxy, refused
@@ -82,7 +84,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_tables_are_made_once(run, dynamo_endpoint, table_prefix) -> None:
     options = ("--dynamodb-endpoint", dynamo_endpoint, "--table-prefix", table_prefix)
-    names = [f"{table_prefix}{name}" for name in ("products", "barcodes", "changes")]
+    of_catalogue, of_copy = table_names(table_prefix), copy_table_names(table_prefix)
+    names = [*of_catalogue, *of_copy]
     first = run(*options)
     assert (first.exit_code, first.output.splitlines()) == (0, [f"{name}: made" for name in names])
     again = run(*options)
@@ -90,8 +93,9 @@ def test_tables_are_made_once(run, dynamo_endpoint, table_prefix) -> None:
     client = dynamo_client(dynamo_endpoint)
     for name in names:
         assert client.describe_table(TableName=name)["Table"]["TableStatus"] == "ACTIVE"
-    expiry = client.describe_time_to_live(TableName=names[2])["TimeToLiveDescription"]
-    assert (expiry["TimeToLiveStatus"], expiry["AttributeName"]) == ("ENABLED", "expire_at")
+    for name in (of_catalogue.changes, of_copy.holds):
+        expiry = client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+        assert (expiry["TimeToLiveStatus"], expiry["AttributeName"]) == ("ENABLED", "expire_at")
 
 
 @pytest.mark.parametrize(

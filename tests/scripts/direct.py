@@ -9,8 +9,9 @@ import redis
 
 from inventory_server.stores.keys import Keyspace
 from inventory_server.stores.opening import SCHEMA
+from inventory_server.stores.partition import Partition
 from inventory_server.stores.pipeline import Call
-from inventory_server.stores.redis_store import Partition, RedisStore
+from inventory_server.stores.redis_store import RedisStore
 from inventory_server.stores.scripts import load_script, script_names
 
 NOW = 1_800_000_000_000

@@ -26,6 +26,8 @@ WRONG: list[tuple[str, Any]] = [
     ("drain_notice_s", -1),
     ("retention_s", 59), ("retention_s", 30 * 86400 + 1), ("max_ttl_s", 0), ("max_ttl_s", 86401),
     ("max_hold_life_s", 86399), ("max_hold_life_s", 30 * 86400 + 1),
+    ("durable_copy", "yes"), ("durable_copy", "on"), ("journal_max_bytes", (1 << 20) - 1),
+    ("journal_max_bytes", (1 << 42) + 1),
     ("redis_url", "http://h"), ("redis_url", "localhost:6379"), ("redis_url", "redis-cluster://h"),
 ]  # fmt: skip
 
@@ -43,12 +45,26 @@ def test_a_wrong_setting_is_named_by_flag_and_variable(name: str, value: Any) ->
     [
         ("port", 0), ("port", 65535), ("partitions", 1), ("partitions", 4096),
         ("durability", "warn"), ("durability", "declared"), ("log_format", "json"),
+        ("journal_max_bytes", 1 << 20), ("journal_max_bytes", 1 << 42), ("durable_copy", "off"),
         ("retention_s", 60), ("max_ttl_s", 1), ("store_timeout_s", 0.01), ("drain_timeout_s", 3600),
         ("redis_url", "redis://h:6379/1"), ("redis_url", "rediss://h"), ("redis_url", "unix:///s"),
     ],
 )  # fmt: skip
 def test_a_setting_at_its_edge_is_taken(name: str, value: Any) -> None:
     assert getattr(Settings(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "redis_url", "asked", "has_copy"),
+    [
+        ("", "", "", False), ("embedded", "redis://h", "", False), ("off", "redis://h", "", False),
+        ("", "redis://h", "", True), ("aws", "", "", True), ("http://h", "", "", True),
+        ("http://h", "", "on", True), ("http://h", "redis://h", "off", False),
+    ],
+)  # fmt: skip
+def test_there_is_a_copy_where_dynamodb_keeps_it(endpoint, redis_url, asked, has_copy) -> None:
+    settings = Settings(dynamodb_endpoint=endpoint, redis_url=redis_url, durable_copy=asked)
+    assert settings.has_copy is has_copy
 
 
 def test_a_holds_life_is_never_shorter_than_its_ttl() -> None:

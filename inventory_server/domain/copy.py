@@ -1,0 +1,100 @@
+"""The durable copy: what it keeps of a store, and how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class JournalEntry(NamedTuple):
+    """A movement as its journal has it. `fields`: all its texts by name, nothing taken apart."""
+
+    epoch: int
+    partition: int
+    seq: int
+    fields: Mapping[str, str]
+
+    @property
+    def at_ms(self) -> int:
+        """When it was made, by the store's clock."""
+        return int(self.fields["at_ms"])
+
+
+class LevelState(NamedTuple):
+    """A level as a movement left it; `packed` is empty where it was deleted.
+
+    Without a SKU it is the default policy of the location. Of two states the one with the
+    greater (epoch, rank) is the newer; a rank is a level's version, or a seq where it has none.
+    """
+
+    partition: int
+    location: str
+    sku: str
+    packed: str
+    epoch: int
+    rank: int
+
+
+class HoldState(NamedTuple):
+    """A hold as a movement left it: its state, and the record that nothing changes.
+
+    Of two states the one with the greater (epoch, seq) is the newer.
+    """
+
+    hold_id: str
+    state: str
+    record: str
+    epoch: int
+    seq: int
+
+    @property
+    def is_open(self) -> bool:
+        """Whether units of it are held."""
+        return self.state.startswith("HELD ")
+
+    @property
+    def last_ms(self) -> int:
+        """Its deadline, or when it ended where that was later: rises with each state."""
+        _, deadline, *more = self.state.split(" ")
+        return max(int(deadline), int(more[0]) if more and more[0] != "-" else 0)
+
+
+class Place(NamedTuple):
+    """A place in the journals of a partition, through all its epochs."""
+
+    epoch: int = 0
+    seq: int = 0
+
+
+class Watermark(NamedTuple):
+    """Up to which movement a partition is in the copy, that one included.
+
+    `folded` is the same for what follows from movements: levels, holds, histories. `not_copied`
+    counts movements that were trimmed before they were copied: with any, levels and holds may
+    be missing or old until the copy is built anew.
+    """
+
+    place: Place = Place()
+    at_ms: int = 0
+    movement_id: str = ""
+    folded: Place = Place()
+    not_copied: int = 0
+
+
+class PartitionCopy(NamedTuple):
+    """A partition in the copy: who drains it, for which term, and how far it has come."""
+
+    number: int
+    owner: str = ""
+    term: int = 0
+    watermark: Watermark = Watermark()
+
+
+class CopiedStore(NamedTuple):
+    """The store that a copy is of."""
+
+    store_id: str
+    secret: str
+    partitions: int
+    schema: str
+    epoch: int

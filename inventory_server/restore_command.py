@@ -1,0 +1,77 @@
+"""`inventory-server restore`: makes a store in an empty Redis from its durable copy."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from inventory_server.copy_options import (
+    DEFAULT_DATA_DIR,
+    DEFAULT_PREFIX,
+    DataDir,
+    Endpoint,
+    Prefix,
+    RedisUrl,
+    refuse,
+    run_command,
+)
+from inventory_server.copy_root import CopyTools, redis_url_of
+from inventory_server.domain.base_error import iso_time
+from inventory_server.operations.restored_partition import CopyDamagedError
+from inventory_server.operations.restoring import Restored, RestoreRefusedError
+from inventory_server.settings import AWS, Settings
+
+
+def restore(
+    redis_url: RedisUrl = "",
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    dynamodb_endpoint: Endpoint = AWS,
+    table_prefix: Prefix = DEFAULT_PREFIX,
+    retention_s: Annotated[
+        int,
+        typer.Option(envvar="INVENTORY_RETENTION_S", min=60, help="How long ended holds are kept."),
+    ] = Settings().retention_s,
+    accept_incomplete: Annotated[
+        bool, typer.Option("--accept-incomplete", help="Restore from a copy that lacks movements.")
+    ] = False,
+) -> None:
+    """Make the store anew in an empty Redis, as far as its durable copy has come.
+
+    Stop all servers first. Levels, policies, holds and their deadlines come back; keys of
+    calls that placed no hold are forgotten, and cursors of streams have expired. What was not
+    copied is lost. If it breaks off, no server uses that Redis until it is run again.
+    """
+    work = partial(_restore, retention_s=retention_s, accepts_incomplete=accept_incomplete)
+    try:
+        done = run_command(work, redis_url, data_dir, dynamodb_endpoint, table_prefix)
+    except (RestoreRefusedError, CopyDamagedError) as error:
+        refuse(str(error))
+    typer.echo(
+        f"Restored store {done.store.store_id} at epoch {done.store.epoch}: {done.levels} levels,"
+        f" {done.open_holds} open holds, {done.ended_holds} ended ones."
+    )
+    if done.newest_ms:
+        typer.echo(
+            f"The partitions' last movements are of {iso_time(done.oldest_ms)} to"
+            f" {iso_time(done.newest_ms)}; what came later and was not copied is lost."
+        )
+    if done.repairs:
+        typer.echo(
+            f"{done.repairs} changes were made to levels, so that they fit holds over several"
+            " partitions that were on their way; they are movements REPAIR, by restore."
+        )
+    typer.echo("Start the servers, and then run: inventory-server verify")
+
+
+async def _restore(settings: Settings, *, retention_s: int, accepts_incomplete: bool) -> Restored:
+    async with CopyTools(settings, redis_url_of(settings)) as tools:
+        copied = await tools.copied_store()
+        if copied is None:
+            raise RestoreRefusedError("there is no copy to restore from: nothing was copied yet")
+        tell = partial(typer.echo, err=True)
+        work = tools.restore(copied, retention_ms=retention_s * 1000, tell=tell)
+        done = await work.run(accepts_incomplete=accepts_incomplete)
+        await tools.tell_activity()
+        return done
