@@ -11,6 +11,7 @@
 -- include: level.lua
 -- include: journal.lua
 -- include: restore.lua
+local STATES = { OK = true, LOW = true, OUT = true }
 local location, policy, levels = ARGV[2], ARGV[3], {}
 for i, name in ipairs({ 'meta', 'locations', 'skus:' .. location, 'low:' .. location }) do
   check_key(KEYS[i], partition_key(ARGV[1], name))
@@ -26,7 +27,7 @@ for i = 5, #KEYS do
   check_absent(KEYS[i])
   local rest = match(packed, '^%-?%d+ %d+ %d+(.*)$')
   local own_policy, alert_state = match(rest or '', '^( %d+ %d+ %d+ %d+) (%u+)$')
-  if rest ~= '' and not (own_policy and (ALERTS[alert_state])) then
+  if rest ~= '' and not (own_policy and STATES[alert_state]) then
     error('not a level: ' .. packed)
   end
   levels[#levels + 1] = { key = KEYS[i], sku = sku, packed = packed, state = alert_state or 'OK' }
