@@ -10,7 +10,7 @@ AT_ONCE := -n auto --dist worksteal
 WITH_REDIS := PATH="$$PATH:$(CURDIR)/$(BIN)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lowest generate lint bench clean redis
+.PHONY: help run test lowest generate lint languages bench clean redis
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -36,6 +36,9 @@ lint: $(VENV)/installed-dev ## check format, style, types and protos
 	$(BIN)/ruff format --check
 	$(BIN)/mypy -p inventory_server -p inventory_cli -p inventory_client -p examples
 	$(BIN)/buf lint
+
+languages: $(VENV)/installed-dev redis ## build the clients in other languages, and run them
+	$(WITH_REDIS) $(BIN)/python tools/languages.py
 
 bench: $(VENV)/installed-bench redis ## measure throughput and latency
 	$(WITH_REDIS) $(BIN)/python -m benchmarks

@@ -190,6 +190,7 @@ def test_the_table_of_errors_is_complete() -> None:
     "name",
     [
         *("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/grpcurl.md"),
+        "clients/other_languages/README.md",
         "inventory_server/scripts/README.md",
     ],
 )
