@@ -181,8 +181,12 @@ class CopyTools:
 
         Raises StoreRefusedError, StoreUnavailable, or what redis-py raises.
         """
-        await self._look()
-        await self.dynamo.open()
+        try:
+            await self._look()
+            await self.dynamo.open()
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
