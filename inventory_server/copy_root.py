@@ -25,7 +25,7 @@ from inventory_server.stores.copy_reader import CopyReader
 from inventory_server.stores.copy_source import CopySource
 from inventory_server.stores.copy_store import CopyStore
 from inventory_server.stores.copy_tables import copy_table_names
-from inventory_server.stores.dynamo import Dynamo
+from inventory_server.stores.dynamo import Dynamo, NotSetUpError
 from inventory_server.stores.opening import SCHEMA, StoreOpener, StoreRefusedError
 from inventory_server.stores.product_store import ProductStore
 from inventory_server.stores.redis_store import RedisStore
@@ -144,6 +144,9 @@ async def refuse_lost_store(settings: Settings, url: str) -> None:
             if not await tools.is_redis_empty():
                 return
             copied = await tools.copied_store()
+    except NotSetUpError as error:
+        log.warning("there is no durable copy: %s", error)
+        return
     except InventoryError as error:
         raise StoreRefusedError(
             f"Redis is empty, and it is not known whether there is a durable copy: {error}"
@@ -178,8 +181,12 @@ class CopyTools:
 
         Raises StoreRefusedError, StoreUnavailable, or what redis-py raises.
         """
-        await self._look()
-        await self.dynamo.open()
+        try:
+            await self._look()
+            await self.dynamo.open()
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -45,6 +45,10 @@ class LostError(Exception):
     """A request was sent and no answer came in time: perhaps it was done."""
 
 
+class NotSetUpError(StoreUnavailable):
+    """There is no DynamoDB to ask: no region, or no credentials."""
+
+
 class ConditionFailedError(Exception):
     """A condition did not hold. `item` is the one that is there, empty for none."""
 
@@ -95,7 +99,7 @@ class Dynamo:
                 self._pool, self._make_client
             )
         except (BotoCoreError, ValueError) as error:
-            raise StoreUnavailable(f"{self.name} cannot be used: {error}") from error
+            raise NotSetUpError(f"{self.name} cannot be used: {error}") from error
         self.is_reachable = True
 
     def close(self) -> None:
@@ -229,7 +233,7 @@ class _Attempts:
             raise _AgainError(str(error), is_lost=True) from error
         except BotoCoreError as error:
             # No credentials, no region: nothing was sent, and nothing will help.
-            raise StoreUnavailable(f"{self._name} cannot be used: {error}") from error
+            raise NotSetUpError(f"{self._name} cannot be used: {error}") from error
 
     async def pause(self, error: _AgainError) -> bool:
         """Waits before the next attempt; False where there is no sense in one."""

@@ -66,4 +66,4 @@ async def end(holds: Any, hold_id: str, first: Any, how: int) -> None:
 
 
 async def until_copied(db: redis.Redis, leases: CopyLeases) -> None:
-    await eventually_async(lambda: is_all_copied(db, leases, soon()))
+    await eventually_async(lambda: is_all_copied(db, leases, soon()), timeout_s=60)

@@ -38,4 +38,4 @@ async def until(check: Callable[[], Any]) -> None:
     async def asked() -> Any:
         return check()
 
-    await eventually_async(asked)
+    await eventually_async(asked, timeout_s=60)

@@ -112,7 +112,7 @@ async def test_faults_of_dynamodb_delay_the_copy_and_change_nothing(
         (throttled(), ""), (broken, ""), (reply_lost, ""), (partly(2), "BatchWriteItem"),
         (reply_lost, "UpdateItem"), (reply_lost, "BatchWriteItem"),
     ):  # fmt: skip
-        dynamo_proxy.inject(fault, operation=operation, times=9)
+        dynamo_proxy.inject(fault, operation=operation, times=4)
     running()
     await a_day(stock, holds)
     await until_copied(db, leases)
