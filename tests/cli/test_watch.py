@@ -187,7 +187,7 @@ def test_the_live_table_has_what_is_low_and_the_last_alerts(low: str, events: li
     assert screen(board)[3:] == [
         f"{low}  online          0     0          0           5  OUT",
         "Last alerts",
-        f"15:31:40  OUT        {low}@online  available 3 -> 0  by SET  actor=till-4",
+        f"15:31:40  OUT        {low}@online  available 3 -> 0  by SET  actor…",
     ]
     board.break_off("the connection to there:8061 broke; trying again")
     assert screen(board)[0] == (
