@@ -68,7 +68,9 @@ class ChangeFeed:
             try:
                 answer = await self._dynamo.call(
                     "query", deadline, is_probe=True, TableName=self._table, ConsistentRead=True,
-                    KeyConditionExpression="minute = :minute AND place >= :place",
+                    # `minute` is a word that DynamoDB keeps for itself.
+                    KeyConditionExpression="#minute = :minute AND place >= :place",
+                    ExpressionAttributeNames={"#minute": "minute"},
                     ExpressionAttributeValues={
                         ":minute": {"N": str(minute)}, ":place": {"S": f"{time_ms:015}"},
                     },

@@ -255,6 +255,23 @@ def test_whatever_is_public_says_what_it_is(path: Path) -> None:
                     waiting.append(node)
 
 
+UNRESERVED = {"barcode", "place", "sku", "time_ms", "version"}
+"""Attributes whose names are none of DynamoDB's reserved words, which its doubles do not know."""
+
+
+def test_conditions_name_attributes_that_dynamodb_lets_stand() -> None:
+    words = {"AND", "OR", "BETWEEN", "SET", "attribute_exists", "attribute_not_exists"}
+    for path in sorted((PACKAGE / "stores").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+                continue
+            if "SELECT" not in node.value and re.search(
+                r"[=<>] :\w|attribute_(not_)?exists\(", node.value
+            ):
+                bare = set(re.findall(r"(?<![#:\w])[a-zA-Z]\w*", node.value))
+                assert bare <= words | UNRESERVED, f"{path.name}: {node.value}"
+
+
 def test_no_configuration_names_a_package_registry() -> None:
     hosts = re.compile(
         r"index-url|pythonhosted|pypi\.|artifactory|nexus|jfrog|://[^\s\"']*registry", re.IGNORECASE
