@@ -12,6 +12,8 @@ NUMBERS: Final = (
 )
 """The names that a violation's description can bring."""
 
+_LINE = re.compile(r"(online|store:[^/]+)/")
+"""How a line is named as a subject; a hold is `holds/<id>`."""
 _NUMBER = re.compile(rf"\b({'|'.join(NUMBERS)}) (-?\d+)\b")
 
 
@@ -45,7 +47,7 @@ class RefusedLine(NamedTuple):
 def lines_of(violations: Sequence[Violation], facts: Mapping[str, str]) -> tuple[RefusedLine, ...]:
     """The refused lines: those of the violations, else the first one, which the facts have."""
     if violations:
-        return tuple(_line_of(one) for one in violations if "/" in one.subject)
+        return tuple(_line_of(one) for one in violations if _LINE.match(one.subject))
     if "sku" not in facts:
         return ()
     numbers = {name: int(facts[name]) for name in NUMBERS if name in facts}

@@ -28,6 +28,7 @@ from inventory_client import (
     item_error,
 )
 from inventory_client.errors import BY_REASON
+from inventory_client.refused_lines import Violation, lines_of
 
 from inventory_server.servicers.status import RETRY_AFTER_MS
 
@@ -163,3 +164,11 @@ async def test_an_item_of_a_batch_has_the_same_errors(client: AsyncInventoryClie
     error = item_error(refused.error)
     assert isinstance(error, InsufficientStock)
     assert error.lines[0].available == 3
+
+
+def test_a_hold_that_is_named_is_no_line() -> None:
+    named = (Violation("holds/3-abc", "expired"), Violation("store:GOA/A", "available 2"))
+    assert lines_of(named[:1], {}) == ()
+    assert [(line.sku, line.location, line.available) for line in lines_of(named, {})] == [
+        ("A", "store:GOA", 2)
+    ]
