@@ -56,7 +56,7 @@ def promises(found: dict[str, Any]) -> Iterator[Promise]:
     for name, kinds in found.items():
         for kind, figures in kinds.items():
             text = f"{kind} client / bare stub, PlaceHold, {SERVERS[name]}: p50"
-            yield at_most("P9", text, 1.2, figures["p50_ratio"])
+            yield at_most("client", text, 1.2, figures["p50_ratio"])
 
 
 def section(found: dict[str, Any]) -> str:
