@@ -178,8 +178,7 @@ class Server:
             await load_sample_data(imports, stock)
         self._call_log = CallLog(sys.stderr if settings.call_log else None)
         self._guard = Guard(self._call_log, timeout_s=settings.store_timeout_s)
-        if settings.has_copy:
-            self.copy = CopyRoot(settings, self.store)
+        self.copy = CopyRoot(settings, self.store) if settings.has_copy else None
         history = self.copy.history if self.copy is not None else None
         servicers = (
             StockServicer(

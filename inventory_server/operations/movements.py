@@ -119,8 +119,12 @@ class _Reading:
         self._older = older
         self._from_ms = from_ms
         self._deadline = deadline
+        self._loop = asyncio.get_running_loop()
+        # A page that is short is better than one that comes too late.
+        self._ends_at = (self._loop.time() + deadline) / 2
         self.left = MAX_PAGE_SCAN
         """At so many movements, or places where none is, the page may look yet."""
+        self._is_late = False
 
     async def next(self, walks: Sequence[_Walk]) -> list[Movement]:
         """The newest one; after a fork of the store all that have its seq.
@@ -128,8 +132,9 @@ class _Reading:
         None at the end of all walks, or where nothing is left.
         """
         newest: _Walk | None = None
+        empty = [walk for walk in walks if not walk.waiting and walk.seq]
+        await asyncio.gather(*[self._fill(walk) for walk in empty])
         for walk in walks:
-            await self._fill(walk)
             if not walk.waiting and walk.seq:
                 return []
             if not walk.waiting or walk.waiting[0].time_ms < self._from_ms:
@@ -147,7 +152,7 @@ class _Reading:
         return movements
 
     async def _fill(self, walk: _Walk) -> None:
-        while not walk.waiting and walk.seq and self.left > 0:
+        while not walk.waiting and walk.seq and self.left > 0 and not self._is_late:
             movements, below = await self._before(walk)
             walk.waiting.extend(movements)
             # What comes from now on is newer than this walk.
@@ -162,7 +167,12 @@ class _Reading:
             return Older(found, 0)
         # The journal has nothing before this seq, or nothing at all.
         seq = min(seq, await self._movements.kept_from(number, self._deadline))
-        return await self._older.before(number, seq) if seq > 1 else Older([], 0)
+        if seq <= 1:
+            return Older([], 0)
+        older = await self._older.before(number, seq)
+        if self._loop.time() >= self._ends_at:
+            self._is_late = True
+        return older
 
 
 def _age(walk: _Walk) -> tuple[int, int]:

@@ -115,13 +115,28 @@ class CopyWalk:
     async def _of_run(self, partition: int, seq: int, after: int) -> tuple[list[JournalEntry], int]:
         run_start = (seq - 1) // MOVEMENTS_A_RUN * MOVEMENTS_A_RUN
         first = max(run_start, after + 1)
-        return await self._stretch(partition, first, seq - 1), first if first > 1 else 0
+        found = await self._stretch(partition, first, seq - 1)
+        if not found and await self._is_beginning(partition, seq):
+            return [], 0
+        return found, first if first > 1 else 0
+
+    async def _is_beginning(self, partition: int, seq: int) -> bool:
+        """Whether the copy began at this seq: all that was lost to it is what was before.
+
+        Without that a walk would look through all the runs that never were.
+        """
+        mark = await self._mark(partition)
+        if not mark.place.epoch:
+            return True
+        last = min(seq, MOVEMENTS_A_RUN) - 1
+        return mark.not_copied == seq - 1 and not await self._stretch(partition, 1, last)
 
     async def _of_hold(self, partition: int, seq: int) -> list[JournalEntry]:
         names, key = self._copy.names, hold_key(self._copy.store_id, self._wanted.hold_id)
         pages = self._pages(
-            names.movements, "of_hold = :key", {":key": {"S": key}}, IndexName=BY_HOLD
-        )
+            names.movements, "#hold = :key", {":key": {"S": key}},
+            IndexName=BY_HOLD, ExpressionAttributeNames={"#hold": "of_hold"},
+        )  # fmt: skip
         entries = [parse_movement_item(item) async for items in pages for item in items]
         return _latest([e for e in entries if e.partition == partition and e.seq < seq])
 
@@ -188,8 +203,9 @@ class CopyWalk:
             ":key": {"S": run}, ":first": {"S": f"{first:015}"}, ":last": {"S": f"{last:015};"},
         }  # fmt: skip
         pages = self._pages(
-            self._copy.names.movements, "journal = :key AND #place BETWEEN :first AND :last",
-            values, ConsistentRead=True, ExpressionAttributeNames={"#place": "place"},
+            self._copy.names.movements, "#run = :key AND #place BETWEEN :first AND :last",
+            values, ConsistentRead=True,
+            ExpressionAttributeNames={"#run": "journal", "#place": "place"},
         )  # fmt: skip
         return [parse_movement_item(item) async for items in pages for item in items]
 
