@@ -20,6 +20,7 @@ from inventory_server.operations.restoring import Restore
 from inventory_server.settings import AWS, Settings
 from inventory_server.stores.activity_store import ActivityStore
 from inventory_server.stores.catalog_tables import table_names
+from inventory_server.stores.copy_history import CopyHistory
 from inventory_server.stores.copy_leases import CopyLeases
 from inventory_server.stores.copy_reader import CopyReader
 from inventory_server.stores.copy_source import CopySource
@@ -36,6 +37,7 @@ from inventory_server.stores.tables import missing_tables
 log = logging.getLogger(__name__)
 
 THREADS: Final = 8
+HISTORY_THREADS: Final = 4
 TIMEOUT_S: Final = 10.0
 CHECK_S: Final = 5.0
 """How long a start waits for DynamoDB to say where the copy is."""
@@ -61,6 +63,14 @@ class CopyRoot:
         self.drainer = Drainer(
             self._source, copy, self._leases, self._reader, self._register, self._go_back
         )
+        # Who reads old movements does not hold up the drainer.
+        self._history_dynamo = make_copy_dynamo(settings, HISTORY_THREADS)
+        self.history = CopyHistory(
+            self._history_dynamo,
+            names,
+            CopyLeases(self._history_dynamo, names, store.store_id),
+            store.store_id,
+        )
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -78,6 +88,7 @@ class CopyRoot:
         loop = asyncio.get_running_loop()
         try:
             await self._dynamo.open()
+            await self._history_dynamo.open()
             async with asyncio.timeout(CHECK_S):
                 copied = await self._reader.store()
                 there = await self._leases.partitions(
@@ -112,6 +123,7 @@ class CopyRoot:
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
         self._dynamo.close()
+        self._history_dynamo.close()
 
     async def _run(self) -> None:
         if not self._dynamo.is_open:
@@ -250,8 +262,8 @@ def redis_url_of(settings: Settings) -> str:
     return settings.redis_url or EmbeddedRedis(settings.data_dir).url
 
 
-def make_copy_dynamo(settings: Settings) -> Dynamo:
+def make_copy_dynamo(settings: Settings, threads: int = THREADS) -> Dynamo:
     """The way to the copy's tables, which shares nothing with the catalogue's."""
     where = settings.catalog_store
     endpoint = "" if where == AWS else where
-    return Dynamo(endpoint=endpoint, serves="durable copy", threads=THREADS)
+    return Dynamo(endpoint=endpoint, serves="durable copy", threads=threads)

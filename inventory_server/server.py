@@ -178,11 +178,13 @@ class Server:
             await load_sample_data(imports, stock)
         self._call_log = CallLog(sys.stderr if settings.call_log else None)
         self._guard = Guard(self._call_log, timeout_s=settings.store_timeout_s)
+        self.copy = CopyRoot(settings, self.store) if settings.has_copy else None
+        history = self.copy.history if self.copy is not None else None
         servicers = (
             StockServicer(
                 stock_operations,
                 imports,
-                MovementOperations(movements, operations),
+                MovementOperations(movements, operations, history),
                 self._watching("journal", stock_operations),
                 max_lines=settings.max_lines,
                 timeout_s=settings.store_timeout_s,
@@ -219,8 +221,7 @@ class Server:
         )
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, self._grpc)
         add_reflection(self._grpc, (*services, health_pb2.DESCRIPTOR.services_by_name["Health"]))
-        if settings.has_copy:
-            self.copy = CopyRoot(settings, self.store)
+        if self.copy is not None:
             await self.copy.check()
         await self.health.check()
         await self._grpc.start()

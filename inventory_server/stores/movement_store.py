@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from inventory_server.domain.model import Movement
@@ -73,11 +74,16 @@ def parse_movement(partition: int, entry: list[Any]) -> Movement:
     """A movement from a journal's entry."""
     id_, flat = entry
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    return movement_of(partition, int(id_.partition("-")[0]), fields)
+
+
+def movement_of(partition: int, seq: int, fields: Mapping[str, str]) -> Movement:
+    """A movement from the texts that its journal has of it."""
     on_hand_delta, held_delta = map(int, fields["delta"].split(" "))
     sku, location, packed = fields["sku"], fields["location"], fields["level"]
     return Movement(
         partition=partition,
-        seq=int(id_.partition("-")[0]),
+        seq=seq,
         movement_id=fields["id"],
         kind=fields["kind"],
         time_ms=int(fields["at_ms"]),

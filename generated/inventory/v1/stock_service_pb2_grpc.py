@@ -220,7 +220,12 @@ class StockServiceServicer:
 
     def ListMovements(self, request, context):
         """Lists movements, newest first, in pages: the audit trail, as far back as
-        it is kept.
+        it is kept. Where the store has trimmed what is old and there is a durable
+        copy, the walk goes on there, with the same movements, filters and tokens;
+        what was lost before it was copied is left out. If the copy is needed and
+        out of reach, that is STORE_UNAVAILABLE, and the same token works later.
+        The movement before a time has the level as it then was: ask with a SKU,
+        a location, `to_time` and a `page_size` of 1, until a page has one.
 
         Filters hold together. A page looks at a bounded number of movements; it
         may be short or empty and still have a next one: only an empty

@@ -113,7 +113,12 @@ class StockServiceStub:
     """
     ListMovements: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.ListMovementsRequest, _stock_service_pb2.ListMovementsResponse]
     """Lists movements, newest first, in pages: the audit trail, as far back as
-    it is kept.
+    it is kept. Where the store has trimmed what is old and there is a durable
+    copy, the walk goes on there, with the same movements, filters and tokens;
+    what was lost before it was copied is left out. If the copy is needed and
+    out of reach, that is STORE_UNAVAILABLE, and the same token works later.
+    The movement before a time has the level as it then was: ask with a SKU,
+    a location, `to_time` and a `page_size` of 1, until a page has one.
 
     Filters hold together. A page looks at a bounded number of movements; it
     may be short or empty and still have a next one: only an empty
@@ -228,7 +233,12 @@ class StockServiceAsyncStub(StockServiceStub):
     """
     ListMovements: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.ListMovementsRequest, _stock_service_pb2.ListMovementsResponse]  # type: ignore[assignment]
     """Lists movements, newest first, in pages: the audit trail, as far back as
-    it is kept.
+    it is kept. Where the store has trimmed what is old and there is a durable
+    copy, the walk goes on there, with the same movements, filters and tokens;
+    what was lost before it was copied is left out. If the copy is needed and
+    out of reach, that is STORE_UNAVAILABLE, and the same token works later.
+    The movement before a time has the level as it then was: ask with a SKU,
+    a location, `to_time` and a `page_size` of 1, until a page has one.
 
     Filters hold together. A page looks at a bounded number of movements; it
     may be short or empty and still have a next one: only an empty
@@ -400,7 +410,12 @@ class StockServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.ListMovementsResponse, _abc.Awaitable[_stock_service_pb2.ListMovementsResponse]]:
         """Lists movements, newest first, in pages: the audit trail, as far back as
-        it is kept.
+        it is kept. Where the store has trimmed what is old and there is a durable
+        copy, the walk goes on there, with the same movements, filters and tokens;
+        what was lost before it was copied is left out. If the copy is needed and
+        out of reach, that is STORE_UNAVAILABLE, and the same token works later.
+        The movement before a time has the level as it then was: ask with a SKU,
+        a location, `to_time` and a `page_size` of 1, until a page has one.
 
         Filters hold together. A page looks at a bounded number of movements; it
         may be short or empty and still have a next one: only an empty
