@@ -25,10 +25,10 @@ class ResyncSource:
 
     TIMEOUT_S: Final = 10.0
 
-    def __init__(self, store: RedisStore) -> None:
+    def __init__(self, store: RedisStore, stock: StockStore, audit: AuditStore) -> None:
         self._store = store
-        self._stock = StockStore(store, retention_ms=0)
-        self._audit = AuditStore(store, retention_ms=0)
+        self._stock = stock
+        self._audit = audit
 
     async def levels(self, partition: int, at: Place) -> AsyncIterator[list[LevelState]]:
         """All levels, and every location's default policy."""

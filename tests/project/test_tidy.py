@@ -157,6 +157,7 @@ def test_only_the_composition_root_builds_stores_and_servers() -> None:
         *("EmbeddedRedis", "HealthMonitor", "StoreOpener", "EmbeddedDynamo", "Dynamo"),
         *("ProductStore", "BarcodeStore", "ChangeFeed", "CatalogIndex", "ActivityStore"),
         *("CopyStore", "CopyReader", "CopyLeases", "CopySource", "RestoreStore"),
+        "ResyncSource",
     }
     for path in python_files("inventory_server"):
         if part_of(path) in ("server", "catalog_root", "copy_root"):
