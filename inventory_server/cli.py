@@ -20,6 +20,7 @@ from inventory_server import __version__
 from inventory_server.call_log import JsonFormatter, TextFormatter
 from inventory_server.create_tables_command import create_tables_command
 from inventory_server.restore_command import restore
+from inventory_server.resync_command import resync
 from inventory_server.server import Server, StartError
 from inventory_server.settings import Settings, SettingsError
 from inventory_server.status_command import status
@@ -235,6 +236,7 @@ def healthcheck(
 app.command()(verify)
 app.command()(status)
 app.command()(restore)
+app.command()(resync)
 app.command("create-tables")(create_tables_command)
 
 

@@ -17,8 +17,10 @@ from inventory_server.operations.copy_progress import CopyProgress
 from inventory_server.operations.copy_status import CopyStatus
 from inventory_server.operations.draining import Drainer
 from inventory_server.operations.restoring import Restore
+from inventory_server.operations.resyncing import Resync
 from inventory_server.settings import AWS, Settings
 from inventory_server.stores.activity_store import ActivityStore
+from inventory_server.stores.audit_store import AuditStore
 from inventory_server.stores.catalog_tables import table_names
 from inventory_server.stores.copy_history import CopyHistory
 from inventory_server.stores.copy_leases import CopyLeases
@@ -31,6 +33,8 @@ from inventory_server.stores.opening import SCHEMA, StoreOpener, StoreRefusedErr
 from inventory_server.stores.product_store import ProductStore
 from inventory_server.stores.redis_store import RedisStore
 from inventory_server.stores.restore_store import RestoreStore
+from inventory_server.stores.resync_source import ResyncSource
+from inventory_server.stores.stock_store import StockStore
 from inventory_server.stores.stream_store import StreamStore
 from inventory_server.stores.tables import missing_tables
 
@@ -218,6 +222,18 @@ class CopyTools:
         target = RestoreStore(self.store, copied.partitions)
         leases = self.leases(copied.store_id)
         return Restore(target, self.reader, leases, copied, retention_ms=retention_ms, tell=tell)
+
+    def resync(self, *, retention_ms: int, tell: Callable[[str], None]) -> Resync:
+        """What makes this store's copy complete again."""
+        store, store_id = self.store, self.store.store_id
+        states = ResyncSource(
+            store,
+            StockStore(store, retention_ms=retention_ms),
+            AuditStore(store, retention_ms=retention_ms),
+        )
+        copy = CopyStore(self.dynamo, self._names, store_id, retention_ms=retention_ms)
+        leases = self.leases(store_id)
+        return Resync(CopySource(store), states, copy, leases, self.reader, tell=tell)
 
     async def is_redis_empty(self) -> bool:
         """Whether Redis has no key at all."""

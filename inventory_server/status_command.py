@@ -87,7 +87,7 @@ def _print(rows: list[PartitionStatus]) -> None:
     table = Table(*names, box=None)
     for row in rows:
         behind = f"{row.seq - row.copied_seq}" if row.seq >= row.copied_seq else "AHEAD"
-        complete = "yes" if row.is_complete else f"no, lacks {row.not_copied}"
+        complete = "yes" if row.is_complete else f"no, lacks {row.lacking}"
         if row.is_behind_copy:
             complete = "the store went back"
         table.add_row(
@@ -105,4 +105,6 @@ def _verdict(found: _Found, *, is_ours: bool, wrong: int) -> str:
     behind = sum(max(0, row.seq - row.copied_seq) for row in found.rows)
     lag_s = max(row.lag_ms for row in found.rows) / 1000
     state = f"{wrong} partitions are not complete in the copy" if wrong else "the copy is complete"
+    if lost := sum(row.not_copied for row in found.rows):
+        state += f" (histories lack {lost} movements for good)"
     return f"{behind} movements are on their way, the oldest for {lag_s:.1f} s; {state}."

@@ -35,6 +35,13 @@ class LevelState(NamedTuple):
     rank: int
 
 
+class Place(NamedTuple):
+    """A place in the journals of a partition, through all its epochs."""
+
+    epoch: int = 0
+    seq: int = 0
+
+
 class HoldState(NamedTuple):
     """A hold as a movement left it: its state, and the record that nothing changes.
 
@@ -58,20 +65,20 @@ class HoldState(NamedTuple):
         _, deadline, *more = self.state.split(" ")
         return max(int(deadline), int(more[0]) if more and more[0] != "-" else 0)
 
-
-class Place(NamedTuple):
-    """A place in the journals of a partition, through all its epochs."""
-
-    epoch: int = 0
-    seq: int = 0
+    def as_removed(self, epoch: int, seq: int) -> HoldState:
+        """What stands for a hold that its store has removed: it ended so long ago that no
+        restore keeps it. How it ended is not known any more.
+        """
+        deadline_ms = self.state.split(" ")[1]
+        return self._replace(state=f"RELEASED {deadline_ms} 0", epoch=epoch, seq=seq)
 
 
 class Watermark(NamedTuple):
     """Up to which movement a partition is in the copy, that one included.
 
     `folded` is the same for what follows from movements: levels, holds, histories. `not_copied`
-    counts movements that were trimmed before they were copied: with any, levels and holds may
-    be missing or old until the copy is built anew.
+    counts movements that were trimmed before they were copied: levels and holds may be missing or
+    old until a resync, histories for good.
     """
 
     place: Place = Place()
@@ -88,6 +95,15 @@ class PartitionCopy(NamedTuple):
     owner: str = ""
     term: int = 0
     watermark: Watermark = Watermark()
+    resynced: int = 0
+    """Of the movements that were not copied, how many a resync has made up for."""
+    resynced_at: Place = Place()
+    """The last of those is not past this place."""
+
+    @property
+    def lacking(self) -> int:
+        """Movements for want of which levels and holds may be missing or old."""
+        return self.watermark.not_copied - self.resynced
 
 
 class CopiedStore(NamedTuple):

@@ -23,6 +23,9 @@ class PartitionStatus(NamedTuple):
     lag_ms: int
     """The age of the oldest movement that is not copied; 0 where all are."""
     not_copied: int
+    """Movements that histories lack for good."""
+    lacking: int
+    """Of those, for how many levels and holds may be missing or old."""
     drainer: str
 
     @property
@@ -32,8 +35,8 @@ class PartitionStatus(NamedTuple):
 
     @property
     def is_complete(self) -> bool:
-        """Whether all that ever was is in the copy, or comes into it."""
-        return not self.not_copied and not self.is_behind_copy
+        """Whether all that the store has is in the copy, or comes into it."""
+        return not self.lacking and not self.is_behind_copy
 
 
 class CopyStatus:
@@ -57,7 +60,7 @@ class CopyStatus:
             found.append(
                 PartitionStatus(
                     number, place.epoch, place.seq, entries, *mark.place, mark.folded.seq, lag_ms,
-                    mark.not_copied, there.owner,
+                    mark.not_copied, there.lacking, there.owner,
                 )
             )  # fmt: skip
         return found

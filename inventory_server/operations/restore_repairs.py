@@ -16,6 +16,7 @@ from inventory_server.domain.copy import HoldState
 from inventory_server.domain.model import HoldLine, Level
 from inventory_server.operations.restored_partition import RestoredPartition
 from inventory_server.stores.copy_reader import CopyReader
+from inventory_server.stores.copy_records import placed_at
 from inventory_server.stores.keys import partition_of
 from inventory_server.stores.records import parse_hold, parse_level
 from inventory_server.stores.restore_store import Repair
@@ -61,7 +62,12 @@ async def _compare(
     reader: CopyReader, store_id: str, state: HoldState, away: Sequence[HoldLine],
     partitions: Mapping[int, RestoredPartition],
 ) -> list[tuple[LevelName, _Wrong]]:  # fmt: skip
-    """Compares a hold's lines in other partitions with what was done to their levels."""
+    """Compares a hold's lines in other partitions with what was done to their levels.
+
+    Where movements of the hold may be missing for good, their sum says nothing, and its line is
+    left out: the level came from Redis whole.
+    """
+    placed = placed_at(state.record)
     done: dict[LevelName, list[int]] = defaultdict(lambda: [0, 0])
     for entry in await reader.history_of_hold(store_id, state.hold_id):
         there = partitions[entry.partition]
@@ -70,6 +76,9 @@ async def _compare(
                 done[entry.fields["location"], entry.fields["sku"]][at] += int(delta)
     found = []
     for line in away:
+        number = partition_of(line.location, len(partitions))
+        if placed[number] <= partitions[number].resynced_at:
+            continue
         on_hand, held = done[line.location, line.sku]
         wrong = _Wrong(state.hold_id, -line.confirmed - on_hand, line.held - held)
         if wrong[1:] != (0, 0):

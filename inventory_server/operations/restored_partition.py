@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from inventory_server.domain.copy import HoldState, JournalEntry, LevelState, PartitionCopy
+from inventory_server.domain.copy import (
+    HoldState,
+    JournalEntry,
+    LevelState,
+    PartitionCopy,
+    Place,
+)
 from inventory_server.stores.copy_reader import CopyReader
 from inventory_server.stores.copy_records import hold_state, level_state
 
@@ -24,6 +30,8 @@ class RestoredPartition:
     levels: dict[tuple[str, str], LevelState] = field(default_factory=dict)
     """By location and SKU; without a SKU, a location's default policy. Deleted ones too."""
     holds: dict[str, HoldState] = field(default_factory=dict)
+    resynced_at: Place = field(default_factory=Place)
+    """Up to there the copy may lack movements, though no state."""
 
     def take(self, entry: JournalEntry) -> None:
         """Goes on by a movement."""
@@ -68,6 +76,7 @@ async def read_partition(
     """
     mark = copied.watermark
     found = RestoredPartition(copied.number, mark.place.epoch, mark.folded.seq, mark.at_ms)
+    found.resynced_at = copied.resynced_at
     async for levels in reader.levels(store_id, copied.number):
         found.levels |= {(level.location, level.sku): level for level in levels}
     async for holds in reader.holds(store_id, copied.number):

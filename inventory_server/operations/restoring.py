@@ -72,11 +72,12 @@ class Restore:
         numbers = range(self._copied.partitions)
         await self._wait_for_drainers(numbers)
         copies = await self._leases.partitions(numbers, self._soon())
-        lacking = sum(there.watermark.not_copied for there in copies)
+        lacking = sum(there.lacking for there in copies)
         if lacking and not accepts_incomplete:
             raise RestoreRefusedError(
                 f"the copy is not complete: it lacks {lacking} movements; what it has may be old"
-                " (--accept-incomplete restores it all the same)"
+                " (inventory-server resync makes up for them, while the store is there;"
+                " --accept-incomplete restores it all the same)"
             )
         now_ms = await self._target.now_ms()
         partitions = await self._read(copies)

@@ -7,7 +7,7 @@ after it was placed costs one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from inventory_server.domain.copy import HoldState, JournalEntry, LevelState, Place
@@ -59,6 +59,12 @@ class CopyFold:
             self.levels[of_level] = FoldedLevel(level, before)
         if (hold := hold_state(entry)) is not None:
             self.holds[hold.hold_id] = hold
+
+    def put(self, levels: Iterable[LevelState], holds: Iterable[HoldState]) -> None:
+        """Takes states in that stand for themselves, whatever led to them."""
+        for level in levels:
+            self.levels[level.location, level.sku] = FoldedLevel(level, 0)
+        self.holds |= {hold.hold_id: hold for hold in holds}
 
     def spans(self) -> Iterator[Span]:
         """Where the movements of each level stand."""

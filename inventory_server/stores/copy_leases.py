@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from time import time
 from typing import Any, Final
 
-from inventory_server.domain.copy import CopiedStore, PartitionCopy, Watermark
+from inventory_server.domain.copy import CopiedStore, PartitionCopy, Place, Watermark
 from inventory_server.domain.errors import StoreUnavailable
 from inventory_server.stores.copy_reader import STORE_ITEM
 from inventory_server.stores.copy_records import pack_store, pack_watermark, parse_partition
-from inventory_server.stores.copy_tables import CopyTableNames
+from inventory_server.stores.copy_tables import CopyTableNames, pack_place
 from inventory_server.stores.dynamo import ConditionFailedError, Dynamo, Item, LostError
 
 _KEYS_A_READ: Final = 100
@@ -112,6 +112,30 @@ class CopyLeases:
         return await self._update(
             number, term, pack_watermark(watermark), deadline, is_forward=True
         )
+
+    async def resync(self, seen: PartitionCopy, reached: Place, deadline: float) -> bool:
+        """Says that the states make up for what was not copied when it was seen so.
+
+        False where the copy has not come to the place that the states reach up to, or more
+        was lost since. The drainer writes neither of these attributes, so it cannot undo it.
+        """
+        lost, at = seen.watermark.not_copied, seen.watermark.place
+        names = ("place", "not_copied", "resynced", "resynced_at")
+        try:
+            await self._dynamo.call(
+                "update_item", deadline, is_probe=True, TableName=self._table,
+                Key={"item": {"S": self._partition(seen.number)}},
+                UpdateExpression="SET #resynced = :lost, #resynced_at = :at",
+                ConditionExpression="#place >= :reached AND #not_copied = :lost",
+                ExpressionAttributeNames={f"#{name}": name for name in names},
+                ExpressionAttributeValues={
+                    ":lost": {"N": str(lost)}, ":at": {"N": pack_place(at)},
+                    ":reached": {"N": pack_place(reached)},
+                },
+            )  # fmt: skip
+        except ConditionFailedError:
+            return False
+        return True
 
     async def _update(
         self, number: int, term: int, values: Item, deadline: float, *, is_forward: bool = False

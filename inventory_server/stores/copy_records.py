@@ -11,6 +11,7 @@ from inventory_server.domain.copy import (
     JournalEntry,
     LevelState,
     PartitionCopy,
+    Place,
     Watermark,
 )
 from inventory_server.stores.copy_tables import (
@@ -143,16 +144,22 @@ def hold_state_key(store_id: str, hold_id: str, epoch: int, seq: int) -> Item:
     }
 
 
+def placed_at(record: str) -> dict[int, Place]:
+    """How far a hold's placing reaches, in each partition that it has lines in."""
+    epoch, places = record.split("\n", 2)[1].split(" ")[2:]
+    parts = [place.partition(":") for place in places.split(",")]
+    return {int(number): Place(int(epoch), int(seq)) for number, _, seq in parts}
+
+
 def placed_key(store_id: str, state: HoldState) -> Item:
     """The key of the state that the hold was placed in."""
-    _, placed, lines, _ = state.record.split("\n", 3)
+    lines = state.record.split("\n", 3)[2]
     home = state.hold_id.partition("-")[0]
-    epoch, places = placed.split(" ")[2:]
-    last = next(int(p.partition(":")[2]) for p in places.split(",") if p.startswith(f"{home}:"))
+    epoch, last = placed_at(state.record)[int(home)]
     at_home = sum(line.startswith(f"{home} ") for line in lines.split(","))
     # The first of the movements at home speaks for the hold; `placed` has the last.
     seq = last - max(1, at_home) + 1
-    return hold_state_key(store_id, state.hold_id, int(epoch), seq)
+    return hold_state_key(store_id, state.hold_id, epoch, seq)
 
 
 def pack_hold_state(store_id: str, state: HoldState, expire_at_s: int) -> Item:
@@ -195,7 +202,13 @@ def parse_partition(number: int, item: Item) -> PartitionCopy:
             parse_place(item["folded"]["N"]),
             int(item["not_copied"]["N"]),
         )
-    return PartitionCopy(number, item["owner"]["S"], int(item["term"]["N"]), watermark)
+    resynced, resynced_at = 0, Place()
+    if "resynced" in item:
+        resynced = int(item["resynced"]["N"])
+        resynced_at = parse_place(item["resynced_at"]["N"])
+    return PartitionCopy(
+        number, item["owner"]["S"], int(item["term"]["N"]), watermark, resynced, resynced_at
+    )
 
 
 def pack_store(store: CopiedStore) -> Item:

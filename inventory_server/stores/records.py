@@ -116,6 +116,12 @@ def parse_reference(value: str) -> str | None:
     return parts[8] if len(parts) == 10 else None
 
 
+def parse_stored_hold(value: str) -> tuple[str, str]:
+    """State and record of a hold's whole value, which has the verbs between them."""
+    state, _, record = value.split("\n", 2)
+    return state, record
+
+
 _SHARES = {
     "HELD": (1, 0, 0, 0),
     "CONFIRMED": (0, 1, 0, 0),

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import grpc
 import pytest
 import redis
+from click.testing import Result
 from inventory.v1 import audit_service_pb2 as audit_pb
 from inventory.v1.audit_service_pb2_grpc import AuditServiceStub
 from inventory.v1.hold_service_pb2_grpc import HoldServiceStub
 from inventory.v1.stock_service_pb2_grpc import StockServiceStub
+from typer.testing import CliRunner
 
+from inventory_server.cli import app
+from inventory_server.copy_root import CopyRoot
 from inventory_server.domain.copy import CopiedStore
 from inventory_server.operations.drain_leases import DrainLeases
 from inventory_server.operations.draining import Drainer
@@ -168,3 +173,54 @@ async def serve_with(db: redis.Redis) -> AsyncIterator[Callable[[Settings], Any]
 def serve(settings: Settings, serve_with: Callable[[Settings], Any]) -> Callable[[], Any]:
     """Starts servers that copy nothing on the test store."""
     return lambda: serve_with(settings)
+
+
+@pytest.fixture
+def leases_of(dynamo: Any, names: Any) -> Callable[[Serving], CopyLeases]:
+    return lambda serving: CopyLeases(dynamo, names, serving.server.store.store_id)
+
+
+@pytest.fixture
+def copying(dynamo_endpoint: str, table_prefix: str, settings: Settings, dynamo: Any) -> Any:
+    """The drainer as the server builds it."""
+    given = replace(settings, dynamodb_endpoint=dynamo_endpoint, table_prefix=table_prefix)
+
+    async def of(serving: Serving, *partitions: int) -> CopyRoot:
+        """Copies all, or all of these partitions, and ends."""
+        root = CopyRoot(given, serving.server.store)
+        await root._dynamo.open()
+        await root.drainer._begin()
+        await root.drainer.lease.keep()
+        owned = root.drainer.lease.owned
+        root.drainer.lease.owned = {n: owned[n] for n in partitions or owned}
+        while await root.drainer.drain():
+            pass
+        for drain in root.drainer._drains.values():
+            await drain.fold()
+        root.drainer.lease.owned = owned
+        await root.drainer.lease.leave()
+        root._dynamo.close()
+        return root
+
+    return of
+
+
+@pytest.fixture
+def run_copy_command(
+    redis_url: str, dynamo_endpoint: str, table_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> Any:
+    """Runs a command on the store and its copy, in a thread: it has a loop of its own."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "double")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "double")
+    flags = ("--redis-url", redis_url, "--dynamodb-endpoint", dynamo_endpoint)
+
+    async def runs(name: str, *more: str) -> Result:
+        command = [name, *flags, "--table-prefix", table_prefix, *more]
+        return await asyncio.to_thread(CliRunner().invoke, app, command)
+
+    return runs
+
+
+@pytest.fixture
+def restore(run_copy_command: Any) -> Any:
+    return partial(run_copy_command, "restore")

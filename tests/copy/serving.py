@@ -8,7 +8,7 @@ import redis
 
 from inventory_server.stores.copy_reader import CopyReader
 from tests.copy.entries import all_of
-from tests.fold import fold, unpack_level
+from tests.fold import fold, stored_holds, stored_levels, unpack_level
 
 PARTITIONS = 3
 """Of which "online" has the last, and "store:DELHI" the first."""
@@ -73,3 +73,16 @@ async def assert_histories_are_whole(db: redis.Redis, reader: CopyReader, *place
         found = await reader.history_of_level(store.store_id, location, sku)
         assert [one.fields["id"] for one in found] == wanted
         assert wanted
+
+
+def world(db: redis.Redis) -> dict[str, Any]:
+    """All that a restore has to bring back."""
+    found: dict[str, Any] = {"levels": stored_levels(db), "holds": stored_holds(db)}
+    for name in ("skus:*", "low:*", "due*", "refs"):
+        for index in db.scan_iter(f"inv:{{*}}:{name}", count=1000):
+            found[index] = db.zrange(index, 0, -1, withscores=True)
+    for n in range(PARTITIONS):
+        found[f"locations {n}"] = db.hgetall(f"inv:{{{n}}}:locations")
+        found[f"ended {n}"] = sorted(db.lrange(f"inv:{{{n}}}:ended", 0, -1))
+        found[f"secret {n}"] = db.hmget(f"inv:{{{n}}}:meta", "secret", "store_id", "seq")
+    return found

@@ -3,90 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
-import redis
-from click.testing import Result
 from inventory.v1 import hold_service_pb2 as hold_pb
 from inventory.v1 import stock_service_pb2 as stock_pb
-from typer.testing import CliRunner
 
-from inventory_server.cli import app
-from inventory_server.copy_root import CopyRoot
 from inventory_server.operations.drain_leases import DrainLeases
 from inventory_server.server import StartError
-from inventory_server.settings import Settings
 from inventory_server.stores.copy_leases import CopyLeases
 from inventory_server.stores.copy_store import CopyStore
 from inventory_server.stores.restore_store import RestoreStore
 from tests.calls import key, level_of, line, place, refused, set_stock
-from tests.copy.conftest import Serving
 from tests.copy.day import DELHI, ONLINE, PLACES, a_day
 from tests.copy.entries import soon
-from tests.copy.serving import PARTITIONS, marks
-from tests.fold import stored_holds, stored_levels
-
-
-@pytest.fixture
-def leases_of(dynamo: Any, names: Any) -> Callable[[Serving], CopyLeases]:
-    return lambda serving: CopyLeases(dynamo, names, serving.server.store.store_id)
-
-
-@pytest.fixture
-def copying(dynamo_endpoint: str, table_prefix: str, settings: Settings, dynamo: Any) -> Any:
-    """The drainer as the server builds it."""
-    given = replace(settings, dynamodb_endpoint=dynamo_endpoint, table_prefix=table_prefix)
-
-    async def of(serving: Serving, *partitions: int) -> CopyRoot:
-        """Copies all, or all of these partitions, and ends."""
-        root = CopyRoot(given, serving.server.store)
-        await root._dynamo.open()
-        await root.drainer._begin()
-        await root.drainer.lease.keep()
-        owned = root.drainer.lease.owned
-        root.drainer.lease.owned = {n: owned[n] for n in partitions or owned}
-        while await root.drainer.drain():
-            pass
-        for drain in root.drainer._drains.values():
-            await drain.fold()
-        root.drainer.lease.owned = owned
-        await root.drainer.lease.leave()
-        root._dynamo.close()
-        return root
-
-    return of
-
-
-@pytest.fixture
-def restore(
-    redis_url: str, dynamo_endpoint: str, table_prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> Any:
-    """Runs the command, in a thread: it has a loop of its own."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "double")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "double")
-    flags = ("--redis-url", redis_url, "--dynamodb-endpoint", dynamo_endpoint)
-
-    async def runs(*more: str) -> Result:
-        command = ["restore", *flags, "--table-prefix", table_prefix, *more]
-        return await asyncio.to_thread(CliRunner().invoke, app, command)
-
-    return runs
-
-
-def world(db: redis.Redis) -> dict[str, Any]:
-    """All that a restore has to bring back."""
-    found: dict[str, Any] = {"levels": stored_levels(db), "holds": stored_holds(db)}
-    for name in ("skus:*", "low:*", "due*", "refs"):
-        for index in db.scan_iter(f"inv:{{*}}:{name}", count=1000):
-            found[index] = db.zrange(index, 0, -1, withscores=True)
-    for n in range(PARTITIONS):
-        found[f"locations {n}"] = db.hgetall(f"inv:{{{n}}}:locations")
-        found[f"ended {n}"] = sorted(db.lrange(f"inv:{{{n}}}:ended", 0, -1))
-        found[f"secret {n}"] = db.hmget(f"inv:{{{n}}}:meta", "secret", "store_id", "seq")
-    return found
+from tests.copy.serving import marks, world
+from tests.fold import stored_levels
 
 
 async def test_levels_policies_holds_and_indexes_come_back_and_the_store_goes_on(

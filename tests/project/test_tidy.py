@@ -51,10 +51,11 @@ OUTSIDE_THE_LAYERS = {
     "verify_command": set(),
     "copy_options": {"domain", "settings", "stores"},
     "restore_command": {"copy_options", "copy_root", "domain", "operations", "settings"},
+    "resync_command": {"copy_options", "copy_root", "operations", "settings"},
     "status_command": {"copy_options", "copy_root", "domain", "operations", "settings"},
     "cli": {
-        "__version__", "call_log", "create_tables_command", "restore_command", "server",
-        "settings", "status_command", "verify_command",
+        "__version__", "call_log", "create_tables_command", "restore_command", "resync_command",
+        "server", "settings", "status_command", "verify_command",
     },
     "server": {
         *LAYERS, "call_log", "catalog_root", "copy_root", "embedded_redis", "health",
@@ -77,6 +78,7 @@ LIBRARIES = {
         "copy_options",
         "create_tables_command",
         "restore_command",
+        "resync_command",
         "status_command",
         "verify_command",
     },
@@ -155,6 +157,7 @@ def test_only_the_composition_root_builds_stores_and_servers() -> None:
         *("EmbeddedRedis", "HealthMonitor", "StoreOpener", "EmbeddedDynamo", "Dynamo"),
         *("ProductStore", "BarcodeStore", "ChangeFeed", "CatalogIndex", "ActivityStore"),
         *("CopyStore", "CopyReader", "CopyLeases", "CopySource", "RestoreStore"),
+        "ResyncSource",
     }
     for path in python_files("inventory_server"):
         if part_of(path) in ("server", "catalog_root", "copy_root"):

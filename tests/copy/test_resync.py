@@ -1,0 +1,271 @@
+"""`inventory-server resync`: a copy that lacks movements becomes one to restore from again."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from typing import Any
+
+import pytest
+import redis
+from inventory.v1 import hold_service_pb2 as hold_pb
+from inventory.v1 import stock_service_pb2 as stock_pb
+
+from inventory_server.copy_root import CopyRoot
+from inventory_server.operations.resyncing import Resync
+from inventory_server.stores.copy_leases import CopyLeases
+from inventory_server.stores.copy_store import CopyStore
+from inventory_server.stores.resync_source import ResyncSource
+from tests.calls import key, line, place, set_stock
+from tests.copy.conftest import Serving
+from tests.copy.day import DELHI, ONLINE, PLACES, a_day, until_copied
+from tests.copy.entries import soon, until
+from tests.copy.serving import PARTITIONS, marks, world
+
+BOTH = (line(quantity=3), line(quantity=4, location="store:DELHI"))
+
+
+@pytest.fixture
+def resync(run_copy_command: Any) -> Any:
+    return partial(run_copy_command, "resync")
+
+
+@pytest.fixture
+def status(run_copy_command: Any) -> Any:
+    return partial(run_copy_command, "status")
+
+
+def trim(db: redis.Redis, *partitions: int) -> None:
+    """Takes all but the last movement out of these journals, copied or not."""
+    for n in partitions:
+        last = marks(db)[n]
+        db.hset(f"inv:{{{n}}}:meta", "kept_from", last)
+        db.xtrim(f"inv:{{{n}}}:journal", minid=f"{last}-0")
+
+
+async def lacking(leases: CopyLeases) -> int:
+    return sum(there.lacking for there in await leases.partitions(range(PARTITIONS), soon()))
+
+
+async def a_day_that_is_lost(
+    serving: Serving, db: redis.Redis, copying: Any, *, is_home_lost: bool = True
+) -> None:
+    """The copy has things that are gone since, lacks others, and some are old there."""
+    stock, holds = serving.stock, serving.holds
+    await a_day(stock, holds, 5)
+    for location in PLACES:
+        await set_stock(stock, 0, sku="WAS", location=location)
+    gone, sold = [
+        (await place(holds, *BOTH, metadata=key(name))).hold.hold_id for name in ("gone", "sold")
+    ]
+    if copying:
+        await copying(serving)
+    was = [stock_pb.DeleteStockLevelsLine(sku="WAS", location=at) for at in PLACES]
+    await stock.DeleteStockLevels(stock_pb.DeleteStockLevelsRequest(lines=was))
+    default = [stock_pb.SetStockPolicyLine(location="store:DELHI", safety_stock=1)]
+    await stock.SetStockPolicy(stock_pb.SetStockPolicyRequest(lines=default))
+    await holds.ConfirmHold(hold_pb.ConfirmHoldRequest(hold_id=sold))
+    await holds.ReleaseHold(hold_pb.ReleaseHoldRequest(hold_id=gone))
+    if is_home_lost:
+        # As after its retention time.
+        db.delete(f"inv:{{{ONLINE}}}:hold:{gone}")
+        assert db.lrem(f"inv:{{{ONLINE}}}:ended", 0, gone) == 1
+    await a_day(stock, holds, 6, seed=5)
+    await place(holds, *BOTH, metadata=key("open"))
+
+
+async def assert_restored(serving: Serving, db: redis.Redis, restore: Any, serve: Any) -> None:
+    """What a restore makes is what the store was, without a repair."""
+    before = world(db)
+    await serving.stop()
+    db.flushall()
+    told = await restore()
+    assert (told.exit_code, "REPAIR" in told.output) == (0, False), told.output
+    assert world(db) == before
+    again = await serve()
+    assert await again.discrepancies() == []
+
+
+@pytest.mark.parametrize(
+    ("lost", "is_copied_before"),
+    [((ONLINE, DELHI), True), ((ONLINE, DELHI), False), ((ONLINE,), True), ((DELHI,), True)],
+    ids=["both", "before the first copy", "home", "away"],
+)
+async def test_what_was_trimmed_before_it_was_copied_is_made_up_for(
+    serve, db, copying, restore, resync, status, leases_of, lost, is_copied_before
+) -> None:
+    first = await serve()
+    earlier = copying if is_copied_before else None
+    await a_day_that_is_lost(first, db, earlier, is_home_lost=ONLINE in lost)
+    trim(db, *lost)
+    await copying(first)
+    lacks = await lacking(leases_of(first))
+    assert lacks > 0
+    assert (await status()).exit_code == 1
+    told = await resync()
+    assert told.exit_code == 0, told.output
+    assert f"Resynced {len(lost)} partitions" in told.output
+    assert f"Histories lack {lacks} movements for good." in told.output
+    told = await status()
+    wanted = f"the copy is complete (histories lack {lacks} movements for good)."
+    assert (told.exit_code, wanted in told.output) == (0, True), told.output
+    told = await resync()
+    assert (told.exit_code, "Resynced" in told.output) == (0, False), "there is nothing to do"
+    await assert_restored(first, db, restore, serve)
+
+
+async def test_what_changes_meanwhile_is_copied_too(
+    serve,
+    db,
+    copying,
+    restore,
+    resync,
+    leases_of,
+    dynamo_endpoint,
+    table_prefix,
+    settings,
+) -> None:
+    first = await serve()
+    await a_day_that_is_lost(first, db, copying)
+    trim(db, ONLINE, DELHI)
+    given = replace(settings, dynamodb_endpoint=dynamo_endpoint, table_prefix=table_prefix)
+    root = CopyRoot(given, first.server.store)
+    await root.check()
+    root.start()
+    numbers, is_over = count(), asyncio.Event()
+
+    async def goes_on() -> None:
+        while not is_over.is_set():
+            n = next(numbers)
+            made = await place(first.holds, *BOTH, metadata=key(f"meanwhile-{n}"))
+            if n % 3:
+                hold_id = made.hold.hold_id
+                await first.holds.ConfirmHold(hold_pb.ConfirmHoldRequest(hold_id=hold_id))
+            for location in PLACES:
+                await set_stock(first.stock, 900, location=location)
+
+    changing = asyncio.create_task(goes_on())
+    began = next(numbers)
+    told = await resync()
+    assert told.exit_code == 0, told.output
+    ended = next(numbers)
+    assert ended - began > 5
+    await until(lambda: next(numbers) > ended + 5)
+    is_over.set()
+    await changing
+    await until_copied(db, leases_of(first))
+    await root.stop()
+    assert await lacking(leases_of(first)) == 0, "the drainer does not take it back"
+    await assert_restored(first, db, restore, serve)
+
+
+async def test_it_may_break_off_anywhere_and_is_begun_anew(
+    serve, db, copying, restore, resync, leases_of, monkeypatch
+) -> None:
+    first = await serve()
+    await a_day_that_is_lost(first, db, copying)
+    trim(db, ONLINE, DELHI)
+    await copying(first)
+    for step in range(1, 40):
+        steps = count(1)
+
+        def dies_at(real: Any, step: int = step, steps: Any = steps) -> Any:
+            async def works(*args: Any) -> Any:
+                if next(steps) == step:
+                    raise ConnectionError("killed")
+                return await real(*args)
+
+            return works
+
+        with monkeypatch.context() as patched:
+            patched.setattr(CopyStore, "put_fold", dies_at(CopyStore.put_fold))
+            patched.setattr(CopyLeases, "resync", dies_at(CopyLeases.resync))
+            told = await resync()
+        if told.exit_code == 0:
+            break
+        assert (told.exit_code, "killed" in told.output) == (2, True), told.output
+        assert await lacking(leases_of(first)) > 0
+    assert step >= 8
+    await assert_restored(first, db, restore, serve)
+
+
+async def test_where_more_is_lost_meanwhile_the_copy_is_not_called_complete(
+    serve, db, copying, restore, resync, leases_of, monkeypatch
+) -> None:
+    first = await serve()
+    await a_day_that_is_lost(first, db, copying)
+    trim(db, ONLINE)
+    await copying(first)
+    seen = await lacking(leases_of(first))
+    real, loop = Resync._copy, asyncio.get_running_loop()
+
+    async def loses() -> None:
+        for n in range(4):
+            await set_stock(first.stock, 900 + n)
+        trim(db, ONLINE)
+        await copying(first)
+
+    async def copies(self: Resync, *args: Any) -> None:
+        await real(self, *args)
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(loses(), loop))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Resync, "_copy", copies)
+        told = await resync()
+    assert (told.exit_code, "lost more movements meanwhile" in told.output) == (2, True)
+    assert await lacking(leases_of(first)) == seen + 3
+    assert (await resync()).exit_code == 0
+    await assert_restored(first, db, restore, serve)
+
+
+async def test_while_nobody_copies_what_changes_the_copy_is_not_called_complete(
+    serve, db, copying, resync, leases_of, monkeypatch
+) -> None:
+    first = await serve()
+    await a_day_that_is_lost(first, db, copying)
+    trim(db, ONLINE)
+    await copying(first)
+    await set_stock(first.stock, 900)
+    monkeypatch.setattr(Resync, "PATIENCE_S", 0.5)
+    told = await resync()
+    assert (told.exit_code, f"no server copies partition {ONLINE}" in told.output) == (2, True)
+    assert await lacking(leases_of(first)) > 0
+
+
+async def test_without_a_copy_or_with_another_stores_nothing_is_written(
+    serve, db, dynamo, copying, resync
+) -> None:
+    told = await resync()
+    assert (told.exit_code, "nothing was copied yet" in told.output) == (2, True), told.output
+    first = await serve()
+    await set_stock(first.stock, 5)
+    await copying(first)
+    for n in range(PARTITIONS):
+        db.hset(f"inv:{{{n}}}:meta", "store_id", "other")
+    told = await resync()
+    assert (told.exit_code, "the durable copy is of the store" in told.output) == (2, True)
+
+
+async def test_a_redis_that_is_lost_meanwhile_takes_nothing_out_of_the_copy(
+    serve, db, copying, restore, resync, leases_of, monkeypatch
+) -> None:
+    first = await serve()
+    await a_day_that_is_lost(first, db, copying)
+    trim(db, ONLINE)
+    await copying(first)
+    before = world(db)["levels"]
+    await first.stop()
+    real = ResyncSource.deleted
+
+    async def is_lost(self: ResyncSource, *args: Any) -> Any:
+        db.flushall()
+        return await real(self, *args)
+
+    monkeypatch.setattr(ResyncSource, "deleted", is_lost)
+    told = await resync()
+    assert (told.exit_code, "went back" in told.output) == (2, True), told.output
+    told = await restore("--accept-incomplete")
+    assert told.exit_code == 0, told.output
+    assert before.keys() <= world(db)["levels"].keys()
