@@ -34,7 +34,8 @@ from tests.calls import place, refused, set_stock
 from tests.copy.conftest import Serving
 from tests.copy.day import a_day, until_copied
 from tests.copy.entries import NOW, STORE, entry, soon
-from tests.faults.dynamo_proxy import broken, delayed
+from tests.faults.dynamo_proxy import delayed
+from tests.faults.dynamo_proxy import refused as answers
 
 ONE_LEVEL = {"sku": "SKU1", "location": "online"}
 
@@ -59,7 +60,7 @@ def start(
     """Starts servers that copy their store."""
     endpoint = dynamo_proxy.endpoint
     copied = replace(settings, dynamodb_endpoint=endpoint, table_prefix=table_prefix)
-    return lambda **more: serve_with(replace(copied, **more))
+    return lambda **more: serve_with(replace(copied, **{"store_timeout_s": 30.0, **more}))
 
 
 async def page_of(stock: Any, query: dict[str, Any], size: int, token: str = "") -> Any:
@@ -158,7 +159,7 @@ async def test_the_copy_is_asked_only_for_what_the_journal_has_not(
     everything = await listed(one.stock, {})
     await trim(one, 12)
     wanted = await listed(one.stock, ONE_LEVEL)
-    dynamo_proxy.inject(broken)
+    dynamo_proxy.inject(answers("AccessDeniedException"))
     recent = await page_of(one.stock, ONE_LEVEL, 2)
     assert list(recent.movements) == wanted[:2]
     since = {"from_time": everything[8].time}
