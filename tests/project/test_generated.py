@@ -107,7 +107,12 @@ def test_the_tables_of_statuses_name_no_error_that_nobody_raises() -> None:
 
 def test_the_tree_at_the_top_of_the_errors_is_the_tree() -> None:
     def drawn(kind: type, indent: str) -> Iterator[str]:
-        children = kind.__subclasses__()
+        # A store may tell a case of its own apart; callers see the error that it is one of.
+        children = [
+            child
+            for child in kind.__subclasses__()
+            if child.__module__.startswith("inventory_server.domain")
+        ]
         for child in children:
             is_last = child is children[-1]
             yield indent + ("└── " if is_last else "├── ") + child.__name__
