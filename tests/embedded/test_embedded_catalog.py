@@ -121,4 +121,5 @@ def test_a_refusal_of_dynamodb_is_said_in_a_sentence(run, dynamo_proxy: DynamoPr
 
 def test_help_says_what_it_does() -> None:
     command = [sys.executable, "-m", "inventory_server", "create-tables", "--help"]
-    assert "tables in DynamoDB" in subprocess.run(command, capture_output=True, text=True).stdout
+    said = subprocess.run(command, capture_output=True, text=True).stdout
+    assert "tables of the catalogue and of the durable copy" in said
