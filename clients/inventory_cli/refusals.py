@@ -34,7 +34,7 @@ _HINTS: Final[dict[type[errors.InventoryError], str]] = {
     errors.ProductNotFound: "`inventory products search` finds products by their words",
     errors.IdempotencyKeyReused: "it is another request: give it a key of its own",
     errors.InsufficientStock: "ask for at most what is sellable; `hold place --partial` takes that",
-    errors.BelowHeld: "release holds first, or `inventory stock set --force`",
+    errors.BelowHeld: "no count falls below 0 or what is held; `stock set --force` sets less",
     errors.QuantityExceedsHeld: "`inventory hold get` says what is left",
     errors.OnHandMismatch: "read the count again, then decide",
     errors.ProductInactive: "leave these lines out, or make the product active",

@@ -24,6 +24,7 @@ from botocore.exceptions import (
     ConnectTimeoutError,
     EndpointConnectionError,
     HTTPClientError,
+    NoRegionError,
 )
 
 from inventory_server.domain.errors import CatalogThrottled, StoreUnavailable
@@ -98,6 +99,11 @@ class Dynamo:
             self._client = await asyncio.get_running_loop().run_in_executor(
                 self._pool, self._make_client
             )
+        except NoRegionError as error:
+            raise NotSetUpError(
+                f"{self.name} cannot be used: no DynamoDB is named; give --dynamodb-endpoint an"
+                " address, or `aws` with AWS_REGION set"
+            ) from error
         except (BotoCoreError, ValueError) as error:
             raise NotSetUpError(f"{self.name} cannot be used: {error}") from error
         self.is_reachable = True

@@ -84,3 +84,15 @@ async def test_to_ask_makes_nothing(status, db) -> None:
     told = await status()
     assert told.exit_code in (1, 2)
     assert db.keys("*") == []
+
+
+async def test_where_no_dynamodb_is_named_it_says_how_to_name_one(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "INVENTORY_DYNAMODB_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    command = ["status", "--redis-url", redis_url]
+    told = await asyncio.to_thread(CliRunner().invoke, app, command)
+    assert told.exit_code == 2
+    assert "--dynamodb-endpoint" in told.output
