@@ -19,7 +19,6 @@ class PartitionStatus(NamedTuple):
     journal_entries: int
     copied_epoch: int
     copied_seq: int
-    folded_seq: int
     lag_ms: int
     """The age of the oldest movement that is not copied; 0 where all are."""
     not_copied: int
@@ -59,7 +58,7 @@ class CopyStatus:
             lag_ms = await self._lag_ms(number, mark.place.seq, place, now_ms)
             found.append(
                 PartitionStatus(
-                    number, place.epoch, place.seq, entries, *mark.place, mark.folded.seq, lag_ms,
+                    number, place.epoch, place.seq, entries, *mark.place, lag_ms,
                     mark.not_copied, there.lacking, there.owner,
                 )
             )  # fmt: skip

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 
 from inventory_server.domain.errors import Draining, TooManyStreams
 from inventory_server.domain.limits import MAX_PAGE_SIZE, MAX_STREAMS_AN_ACTOR
 from inventory_server.domain.model import Level
 from inventory_server.domain.stream import EventFilter, Message
-from inventory_server.operations.stock import Page, StockOperations
+from inventory_server.operations.stock import StockOperations
 from inventory_server.operations.streams import StreamHub
 from inventory_server.stores.stream_store import StreamStore
-
-NextPage = Callable[[str], Awaitable[Page]]
 
 
 class Watching:
