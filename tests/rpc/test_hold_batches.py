@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -10,6 +12,7 @@ from inventory.v1 import stock_service_pb2 as stock_pb
 
 from inventory_server.domain.limits import MAX_BATCH_ITEMS, MAX_BATCH_LINES
 from tests.calls import key, level_of, line, place, refused, set_stock
+from tests.eventually import eventually_async
 
 NOW = 1_800_000_000_000
 
@@ -200,9 +203,22 @@ async def test_a_batch_without_a_store_says_so_item_by_item(
 async def test_a_caller_that_leaves_stops_none_of_its_items(stock, holds, server, db) -> None:
     await set_stock(stock, 1000)
     items = [place_item(key=f"k{n}", ttl=Duration(seconds=60)) for n in range(100)]
-    with pytest.raises(grpc.aio.AioRpcError) as error:
-        await holds.BatchPlaceHolds(pb.BatchPlaceHoldsRequest(items=items), timeout=0.003)
-    assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    db.client_pause(60_000, all=False)
+    call = holds.BatchPlaceHolds(pb.BatchPlaceHoldsRequest(items=items), timeout=30)
+
+    async def is_on_its_way() -> bool:
+        return db.info("clients")["blocked_clients"] > 0
+
+    await eventually_async(is_on_its_way)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    db.client_unpause()
+
+    async def all_are_held() -> bool:
+        return (await level_of(stock)).held == 100
+
+    await eventually_async(all_are_held)
     again = await place_all(holds, *items)
     assert outcomes(again) == ["HELD"] * 100
     assert (await level_of(stock)).held == 100
