@@ -19,6 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory_server import __version__
 from inventory_server.call_log import JsonFormatter, TextFormatter
 from inventory_server.create_tables_command import create_tables_command
+from inventory_server.reconcile_command import reconcile
 from inventory_server.restore_command import restore
 from inventory_server.resync_command import resync
 from inventory_server.server import Server, StartError
@@ -236,6 +237,7 @@ def healthcheck(
 app.command()(verify)
 app.command()(status)
 app.command()(restore)
+app.command()(reconcile)
 app.command()(resync)
 app.command("create-tables")(create_tables_command)
 

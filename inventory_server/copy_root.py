@@ -16,6 +16,7 @@ from inventory_server.embedded_redis import EmbeddedRedis
 from inventory_server.operations.copy_progress import CopyProgress
 from inventory_server.operations.copy_status import CopyStatus
 from inventory_server.operations.draining import Drainer
+from inventory_server.operations.reconciling import Reconcile
 from inventory_server.operations.restoring import Restore
 from inventory_server.operations.resyncing import Resync
 from inventory_server.settings import AWS, Settings
@@ -31,6 +32,7 @@ from inventory_server.stores.copy_tables import copy_table_names
 from inventory_server.stores.dynamo import Dynamo, NotSetUpError
 from inventory_server.stores.opening import SCHEMA, StoreOpener, StoreRefusedError
 from inventory_server.stores.product_store import ProductStore
+from inventory_server.stores.reconcile_store import ReconcileStore
 from inventory_server.stores.redis_store import RedisStore
 from inventory_server.stores.restore_store import RestoreStore
 from inventory_server.stores.resync_source import ResyncSource
@@ -45,10 +47,8 @@ HISTORY_THREADS: Final = 4
 TIMEOUT_S: Final = 10.0
 CHECK_S: Final = 5.0
 """How long a start waits for DynamoDB to say where the copy is."""
-_WAY_OUT: Final = (
-    "changes are refused; give the server a store that is as far, or an empty Redis and"
-    " inventory-server restore"
-)
+_REFUSED: Final = "changes are refused; give the server the store that belongs to it"
+_WAY_OUT: Final = "changes are refused; inventory-server reconcile gives it back what it lost"
 
 
 class CopyRoot:
@@ -103,7 +103,7 @@ class CopyRoot:
             log.warning("the store was not compared with its durable copy: %s", error)
             return
         if copied is not None and copied.store_id != self._store.store_id:
-            log.error("the durable copy is of another store, %s: %s", copied.store_id, _WAY_OUT)
+            log.error("the durable copy is of another store, %s: %s", copied.store_id, _REFUSED)
             for number in range(self._source.partitions):
                 self._store.partitions[number].go_back()
             return
@@ -223,6 +223,12 @@ class CopyTools:
         leases = self.leases(copied.store_id)
         return Restore(target, self.reader, leases, copied, retention_ms=retention_ms, tell=tell)
 
+    def reconcile(self, copied: CopiedStore, *, tell: Callable[[str], None]) -> Reconcile:
+        """What gives this store back what it lost."""
+        target = ReconcileStore(self.store, copied.partitions)
+        leases = self.leases(copied.store_id)
+        return Reconcile(target, CopySource(self.store), self.reader, leases, copied, tell=tell)
+
     def resync(self, *, retention_ms: int, tell: Callable[[str], None]) -> Resync:
         """What makes this store's copy complete again."""
         store, store_id = self.store, self.store.store_id
@@ -247,17 +253,16 @@ class CopyTools:
         return await self.reader.store()
 
     async def tell_activity(self) -> None:
-        """Tells the store which products are inactive, where there is a catalogue.
-
-        Servers do so when they start; but until then inactive ones would be sold.
+        """Tells the store which products are inactive, and which are not any more, where there
+        is a catalogue. Servers do so when they start; but until then inactive ones would be sold.
         """
         if await missing_tables(self.dynamo, self._catalog.keys, self._soon()):
             return
         await self._look()
         activity = ActivityStore(self.store)
         async for page in ProductStore(self.dynamo, self._catalog).scan(0, 1, TIMEOUT_S):
-            inactive = [one.sku for one in page if one.product and not one.product.active]
-            await activity.set_active(dict.fromkeys(inactive, False), self._soon())
+            active = {one.sku: one.product.active for one in page if one.product}
+            await activity.set_active(active, self._soon())
 
     def _soon(self) -> float:
         return asyncio.get_running_loop().time() + TIMEOUT_S

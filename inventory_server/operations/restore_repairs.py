@@ -109,13 +109,16 @@ def _repairs(
         own.append(_Wrong("", 0, wanted - level.held - sum(one.held_delta for one in own)))
         for hold_id, on_hand_delta, held_delta in own:
             if on_hand_delta or held_delta:
-                level = _changed(level, on_hand_delta, held_delta)
+                level = repaired(level, on_hand_delta, held_delta)
                 repairs.append(Repair(level, on_hand_delta, held_delta, hold_id))
     return repairs
 
 
-def _changed(level: Level, on_hand_delta: int, held_delta: int) -> Level:
-    """Its alert state stays what was said last, but where it has recovered."""
+def repaired(level: Level, on_hand_delta: int, held_delta: int) -> Level:
+    """The level after a repair.
+
+    Its alert state stays what was said last, but where it has recovered.
+    """
     changed = level._replace(
         on_hand=level.on_hand + on_hand_delta,
         held=level.held + held_delta,

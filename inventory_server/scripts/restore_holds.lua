@@ -14,6 +14,7 @@
 -- include: hold.lua
 -- include: hold_lines.lua
 -- include: restore.lua
+-- include: copied_hold.lua
 local holds, due_keys = {}, {}
 for i, name in ipairs({ 'meta', 'due', 'ended', 'refs' }) do
   check_key(KEYS[i], partition_key(ARGV[1], name))
@@ -21,24 +22,9 @@ end
 if not is_restoring(KEYS[1]) then return { 'not_restoring' } end
 if #ARGV - 1 ~= 3 * (#KEYS - 4) then error('not three arguments a hold') end
 for i = 5, #KEYS do
-  local id, state, record = ARGV[3 * i - 13], ARGV[3 * i - 12], ARGV[3 * i - 11]
-  local word, deadline, resolved, parts = match(state, '^(%u+) (%d+) ?(%S*) ?(%S*)$')
-  local _, breaks = string.gsub(record, '\n', '')
-  if not find(id, '^%d+%-[a-z2-7]+$') or home_of(id) ~= ARGV[1] or breaks ~= 7
-      or not (word == 'HELD' or ALL_OF[word]) or (word ~= 'HELD' and not tonumber(resolved)) then
-    error('not a hold: ' .. id)
-  end
-  check_key(KEYS[i], partition_key(ARGV[1], 'hold:' .. id))
+  local hold = copied_hold(ARGV[1], KEYS[i], unpack(ARGV, 3 * i - 13, 3 * i - 11))
   check_absent(KEYS[i])
-  local hold = { id = id, key = KEYS[i], word = word, deadline = tonumber(deadline), parts = parts,
-    resolved = tonumber(resolved), state = state, record = record, verbs = '', due = {} }
-  local lines = parse_lines(hold)
-  if #lines == 0 then error('not the lines of a hold: ' .. id) end
-  for _, line in ipairs(lines) do
-    local key = partition_key(line.number, 'due:' .. line.location .. ':' .. line.sku)
-    if line.held > 0 then hold.due[#hold.due + 1] = key end
-    due_keys[key] = true
-  end
+  for key in pairs(hold.due) do due_keys[key] = true end
   holds[#holds + 1] = hold
 end
 redis.call('ZCARD', KEYS[2])
@@ -48,15 +34,8 @@ for key in pairs(due_keys) do redis.call('ZCARD', key) end
 
 -- COMMIT
 for _, hold in ipairs(holds) do
-  local deadline, reference = format('%d', hold.deadline), reference_of(hold)
-  write_hold(hold)
-  if reference ~= '' then redis.call('ZADD', KEYS[4], '0', reference .. '\0' .. hold.id) end
-  if hold.word == 'HELD' then
-    redis.call('ZADD', KEYS[2], deadline, hold.id)
-    for _, key in ipairs(hold.due) do redis.call('ZADD', key, deadline, hold.id) end
-  else
-    -- One that ended after its deadline was taken again.
-    redis.call('RPUSH', KEYS[3], hold.id .. (hold.resolved > hold.deadline and '+' or ''))
-  end
+  -- One that ended after its deadline was taken again.
+  local is_again = hold.word ~= 'HELD' and hold.resolved > hold.deadline
+  write_copied_hold(hold, KEYS[2], KEYS[3], KEYS[4], is_again)
 end
 return { 'ok' }

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 SCHEMA: Final = "3"
 RESTORING: Final = "restoring"
 """The schema of a store that is being made from its durable copy."""
+RECONCILING: Final = "reconciling "
+"""What the schema begins with of a store that gets back, from its durable copy, what it lost."""
 OLDEST_REDIS: Final = (6, 2)
 FIRST_WITH_SHEBANG: Final = (7, 0)
 _TIMEOUT_S: Final = 10.0
@@ -74,6 +76,7 @@ class StoreOpener:
         self._client_id = 0
         self._version = (0, 0)
         self._scripts: dict[str, Script] = {}
+        self._opened: RedisStore | None = None
         self.connection: PipelinedConnection | None = None
 
     async def open(self) -> RedisStore:
@@ -90,7 +93,10 @@ class StoreOpener:
                 Partition(number, meta["epoch"], int(meta["seq"]))
                 for number, meta in enumerate(metas)
             ]
-            return self._store(connection, metas[0]["store_id"], metas[0]["secret"], partitions)
+            self._opened = self._store(
+                connection, metas[0]["store_id"], metas[0]["secret"], partitions
+            )
+            return self._opened
 
     async def look(self) -> RedisStore:
         """Connects and answers the store as it is, also where there is none: to look at it, or
@@ -142,6 +148,15 @@ class StoreOpener:
             script = self._scripts[name] = load_script(name, with_shebang=with_shebang)
             await connection.command("SCRIPT", "LOAD", script.text, timeout_s=_TIMEOUT_S)
         await self._check_commands(connection)
+        if self._opened is not None:
+            await self._compare(connection, self._opened)
+
+    async def _compare(self, connection: PipelinedConnection, store: RedisStore) -> None:
+        """Whoever is there now may have been put back: that is known before any call asks."""
+        seen, metas = store.seen(), [store.keys.meta(p.number) for p in store.partitions]
+        sha = self._scripts["read_places"].sha
+        reply = await connection.command("EVALSHA", sha, len(metas), *metas, timeout_s=_TIMEOUT_S)
+        store.compare(seen, reply)
 
     async def _end_old_connection(self, connection: PipelinedConnection, run_id: str) -> None:
         """Ends our last connection on the server's side too, so that nothing that was sent
@@ -227,6 +242,11 @@ def _check_meta(
         raise StoreRefusedError(
             "a restore into this Redis is under way, or broke off: run inventory-server restore"
             " again"
+        )
+    if meta["schema"].startswith(RECONCILING):
+        raise StoreRefusedError(
+            "this store went back in time and gets back what it lost, or that broke off: run"
+            " inventory-server reconcile again"
         )
     if meta["schema"] != SCHEMA:
         raise StoreRefusedError(

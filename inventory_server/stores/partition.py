@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 from inventory_server.domain.limits import MAX_TOTAL
+
+log = logging.getLogger(__name__)
 
 NEVER_SEEN: Final = MAX_TOTAL
 """A seq that no journal reaches."""
@@ -25,3 +28,18 @@ class Partition:
         """It has lost changes: from now on no change of it goes through, until an epoch begins."""
         # No seq is as high: others may write on there, this server does not any more.
         self.rewound, self.seq = True, NEVER_SEEN
+
+    def meet(self, own_store_id: str, epoch: str, seq: str, store_id: str) -> bool:
+        """Learns that it is elsewhere now than this server has seen it.
+
+        Takes over a newer epoch of its store; False where it really went back.
+        """
+        if store_id == own_store_id and seq and int(epoch or 0) > int(self.epoch):
+            self.epoch, self.seq, self.rewound = epoch, int(seq), False
+            return True
+        if not self.rewound:
+            now = f"{store_id or '-'} {epoch or '-'}:{seq or '-'}"
+            seen = f"{own_store_id} {self.epoch}:{self.seq}"
+            log.error("the store went back: partition %d is at %s, was at %s", self.number, now, seen)
+            self.go_back()
+        return False

@@ -96,12 +96,40 @@ class RedisStore:
     @property
     def is_ready(self) -> bool:
         """Whether the store can be reached, and has not gone back in time."""
-        return self._connection.is_ready and not any(p.rewound for p in self.partitions)
+        return self._connection.is_ready and not self.has_gone_back
 
     @property
     def is_connected(self) -> bool:
         """Whether a command would be sent at once."""
         return self._connection.is_ready
+
+    @property
+    def has_gone_back(self) -> bool:
+        """Whether changes of a partition are refused, because it has lost some."""
+        return any(p.rewound for p in self.partitions)
+
+    async def look(self, deadline: float) -> None:
+        """Compares all partitions with what this server has seen of them.
+
+        So it learns of a store that was put back, and of one that got back what it lost.
+        """
+        seen = self.seen()
+        metas = [self.keys.meta(partition.number) for partition in self.partitions]
+        self.compare(seen, await self.read(Command("read_places", metas, tuple), deadline))
+
+    def seen(self) -> list[int]:
+        """The highest seq of each partition that this server has seen by now."""
+        return [partition.seq for partition in self.partitions]
+
+    def compare(self, seen: Sequence[int], reply: Sequence[str]) -> None:
+        """Takes in what `read_places` says, which was asked for after these seqs were seen."""
+        facts = zip(*[iter(reply[1:])] * 5, strict=True)
+        for partition, at_least, (epoch, seq, store_id, *_) in zip(
+            self.partitions, seen, facts, strict=True
+        ):
+            is_same = (store_id, epoch) == (self.store_id, partition.epoch)
+            if not is_same or int(seq) < at_least:
+                partition.meet(self.store_id, epoch, seq, store_id)
 
     def operation_id(self, method: str, origin: Origin, part: str = "") -> str:
         """The id of what this caller asks for under its key, or of a part of that."""
@@ -270,14 +298,4 @@ class RedisStore:
 
     def _adopt(self, refusal: list[Any]) -> bool:
         """Takes over a newer epoch of this store; False where the store really went back."""
-        number, epoch, seq, store_id = int(refusal[1]), refusal[2], refusal[3], refusal[4]
-        partition = self.partitions[number]
-        if store_id == self.store_id and seq and int(epoch) > int(partition.epoch):
-            partition.epoch, partition.seq, partition.rewound = epoch, int(seq), False
-            return True
-        if not partition.rewound:
-            now = f"{store_id or '-'} {epoch or '-'}:{seq or '-'}"
-            seen = f"{self.store_id} {partition.epoch}:{partition.seq}"
-            log.error("the store went back: partition %d is at %s, was at %s", number, now, seen)
-            partition.go_back()
-        return False
+        return self.partitions[int(refusal[1])].meet(self.store_id, *refusal[2:5])

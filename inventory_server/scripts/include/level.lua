@@ -12,9 +12,8 @@ local function take_policy(level, policy)
   level.policy = policy
 end
 
-local function read_level(key)
-  local packed = redis.call('GET', key)
-  if not packed then return nil end
+-- The level of a packed form. `key` is where it stands.
+local function parse_level(key, packed)
   local on_hand, held, version, rest = match(packed, '^(%-?%d+) (%d+) (%d+)(.*)$')
   if not on_hand then error('not a level: ' .. key) end
   local level = {
@@ -31,6 +30,11 @@ local function read_level(key)
     level.reorder_point, level.rearm_point = tonumber(reorder), tonumber(rearm)
   end
   return level
+end
+
+local function read_level(key)
+  local packed = redis.call('GET', key)
+  return packed and parse_level(key, packed) or nil
 end
 
 local function available(level)
