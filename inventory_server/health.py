@@ -106,9 +106,8 @@ class HealthMonitor:
         try:
             deadline = asyncio.get_running_loop().time() + self.TIMEOUT_S
             lags = await self._holds.read_due(deadline)
-            if self._store.has_gone_back:
-                # It may have got back what it lost.
-                await self._store.look(deadline)
+            # It may have been put back, or have got back what it lost.
+            await self._store.look(deadline)
         except (InventoryError, ScriptError) as error:
             log.debug("the store does not answer: %s", error)
             await self._say(reachable=False, sweeping=False)

@@ -23,7 +23,6 @@ from inventory_server.operations.reconcile_checks import ReconcileRefusedError
 from inventory_server.operations.reconciling import Reconciled
 from inventory_server.operations.restored_partition import CopyDamagedError
 from inventory_server.settings import AWS, Settings
-from inventory_server.stores.reconcile_store import DoesNotFollowError
 
 _ANEW = "this store can be used by no server now; empty its Redis, and run inventory-server restore"
 
@@ -53,7 +52,7 @@ def reconcile(
         done = run_command(work, redis_url, data_dir, dynamodb_endpoint, table_prefix)
     except ReconcileRefusedError as error:
         refuse(str(error))
-    except (CopyDamagedError, DoesNotFollowError) as error:
+    except CopyDamagedError as error:
         refuse(f"{error}; {_ANEW}")
     typer.echo(
         f"Reconciled store {done.store.store_id} at epoch {done.store.epoch}: {done.movements}"

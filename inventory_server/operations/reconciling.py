@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from inventory_server.domain.copy import CopiedStore, JournalEntry, PartitionCopy, Place
+from inventory_server.domain.copy import CopiedStore, JournalEntry, PartitionCopy
 from inventory_server.domain.model import Level
 from inventory_server.operations.cut_holds import Cut, CutHolds, reaches_elsewhere
 from inventory_server.operations.partition_drain import PartitionDrain
@@ -26,7 +26,7 @@ from inventory_server.stores.copy_reader import CopyReader
 from inventory_server.stores.copy_records import FIELDS
 from inventory_server.stores.copy_source import CopySource
 from inventory_server.stores.keys import partition_of
-from inventory_server.stores.reconcile_store import Begun, ReconcileStore
+from inventory_server.stores.reconcile_store import Begun, DoesNotFollowError, ReconcileStore
 from inventory_server.stores.records import pack_level
 
 ACTOR: Final = "reconcile"
@@ -81,7 +81,7 @@ class Reconcile:
 
     async def run(self, *, accepts_loss: bool = False) -> Reconciled:
         """Reconciles. Raises ReconcileRefusedError, and then nothing was changed;
-        CopyDamagedError and DoesNotFollowError, after which no server uses the store;
+        CopyDamagedError, after which no server uses the store;
         StoreUnavailable and CatalogThrottled, after which it can be gone on with.
         """
         copied = self._copied
@@ -154,10 +154,9 @@ class Reconcile:
             if seq > begun.seq:
                 waiting.append(entry)
             if len(waiting) == ReconcileStore.A_WRITE:
-                await self._target.replay(there.number, waiting)
+                await self._make(there.number, waiting)
                 waiting = []
-        if waiting:
-            await self._target.replay(there.number, waiting)
+        await self._make(there.number, waiting)
         if seq < mark.seq:
             raise CopyDamagedError(
                 f"partition {there.number} was copied up to {mark.seq}, and its movement"
@@ -166,6 +165,13 @@ class Reconcile:
         if done.movements:
             done.copied, done.seq = seq, max(seq, begun.seq)
         return done
+
+    async def _make(self, number: int, entries: Sequence[JournalEntry]) -> None:
+        for at in range(0, len(entries), ReconcileStore.A_WRITE):
+            try:
+                await self._target.replay(number, entries[at : at + ReconcileStore.A_WRITE])
+            except DoesNotFollowError as error:
+                raise CopyDamagedError(str(error)) from error
 
     def _note(self, done: _Replayed, entry: JournalEntry) -> None:
         done.movements += 1
@@ -195,8 +201,7 @@ class Reconcile:
         for number, own in by_partition.items():
             seq = replayed[number].seq
             entries = [entry async for entry in self._repairs(own, number, seq, epoch, now_ms)]
-            for at in range(0, len(entries), ReconcileStore.A_WRITE):
-                await self._target.replay(number, entries[at : at + ReconcileStore.A_WRITE])
+            await self._make(number, entries)
         return len(cuts)
 
     async def _only_here(self, copied: Sequence[int]) -> dict[str, list[JournalEntry]]:

@@ -26,6 +26,6 @@ end
 -- Without a store id and an epoch it is behind for every server, whatever its seq becomes.
 for i, key in ipairs(KEYS) do
   redis.call('HSET', key, 'store_id', '', 'epoch', '', 'schema',
-    table.concat({ 'reconciling', ARGV[3], answer[3 * i - 1], answer[3 * i] }, ' '))
+    format('reconciling %s %s %s', ARGV[3], answer[3 * i - 1], answer[3 * i]))
 end
 return answer

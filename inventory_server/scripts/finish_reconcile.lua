@@ -2,7 +2,7 @@
 --[[ finish_reconcile — Gives a store back that got what it lost: from here on servers use it.
   KEYS  meta of each partition
   ARGV  1 schema  2 store_id  3 new_epoch
-        4.. a partition: up to which seq it is in the durable copy ("" = as it says)
+        4.. copied_seq (of a partition: up to there it is in the copy; "" = as it says itself)
   Returns
     not_reconciling                           none has begun, or it is finished
     ok

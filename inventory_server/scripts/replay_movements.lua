@@ -39,13 +39,13 @@ if (#ARGV - 2) % #FIELDS ~= 0 then error('not fourteen arguments a movement') en
 
 local levels, holds, dues = {}, {}, {}
 for i = 3, #ARGV, #FIELDS do
-  local move = { flat = {} }
+  local move = { texts = {}, flat = {} }
   for n, name in ipairs(FIELDS) do
-    move[name] = ARGV[i + n - 1]
+    move[name], move.texts[name] = ARGV[i + n - 1], ARGV[i + n - 1]
     move.flat[2 * n - 1], move.flat[2 * n] = name, move[name]
   end
+  check_movement(move)
   move.op, move.part = match(move.id, '^(.+)%.(%d+)$')
-  if not move.op then error('not a movement: ' .. move.id) end
   move.at = format('%d', whole(move.at_ms, 0))
   if move.location ~= '' and not replay_level(move, first + #moves, key_of, levels) then
     return { 'does_not_follow', format('%d', first + #moves) }

@@ -40,6 +40,8 @@ class Partition:
         if not self.rewound:
             now = f"{store_id or '-'} {epoch or '-'}:{seq or '-'}"
             seen = f"{own_store_id} {self.epoch}:{self.seq}"
-            log.error("the store went back: partition %d is at %s, was at %s", self.number, now, seen)
+            log.error(
+                "the store went back: partition %d is at %s, was at %s", self.number, now, seen
+            )
             self.go_back()
         return False

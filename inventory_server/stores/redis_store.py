@@ -96,23 +96,15 @@ class RedisStore:
     @property
     def is_ready(self) -> bool:
         """Whether the store can be reached, and has not gone back in time."""
-        return self._connection.is_ready and not self.has_gone_back
+        return self._connection.is_ready and not any(p.rewound for p in self.partitions)
 
     @property
     def is_connected(self) -> bool:
         """Whether a command would be sent at once."""
         return self._connection.is_ready
 
-    @property
-    def has_gone_back(self) -> bool:
-        """Whether changes of a partition are refused, because it has lost some."""
-        return any(p.rewound for p in self.partitions)
-
     async def look(self, deadline: float) -> None:
-        """Compares all partitions with what this server has seen of them.
-
-        So it learns of a store that was put back, and of one that got back what it lost.
-        """
+        """Compares all partitions with what this server has seen of them."""
         seen = self.seen()
         metas = [self.keys.meta(partition.number) for partition in self.partitions]
         self.compare(seen, await self.read(Command("read_places", metas, tuple), deadline))

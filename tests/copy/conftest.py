@@ -224,3 +224,9 @@ def run_copy_command(
 @pytest.fixture
 def restore(run_copy_command: Any) -> Any:
     return partial(run_copy_command, "restore")
+
+
+@pytest.fixture
+def reconcile(run_copy_command: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(PartitionDrain, "TIMEOUT_S", 0.1)
+    return partial(run_copy_command, "reconcile")

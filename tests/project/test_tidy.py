@@ -52,10 +52,12 @@ OUTSIDE_THE_LAYERS = {
     "copy_options": {"domain", "settings", "stores"},
     "restore_command": {"copy_options", "copy_root", "domain", "operations", "settings"},
     "resync_command": {"copy_options", "copy_root", "operations", "settings"},
+    "reconcile_command": {"copy_options", "copy_root", "domain", "operations", "settings"},
     "status_command": {"copy_options", "copy_root", "domain", "operations", "settings"},
     "cli": {
-        "__version__", "call_log", "create_tables_command", "restore_command", "resync_command",
-        "server", "settings", "status_command", "verify_command",
+        "__version__", "call_log", "create_tables_command", "reconcile_command",
+        "restore_command", "resync_command", "server", "settings", "status_command",
+        "verify_command",
     },
     "server": {
         *LAYERS, "call_log", "catalog_root", "copy_root", "embedded_redis", "health",
@@ -77,6 +79,7 @@ LIBRARIES = {
         "cli",
         "copy_options",
         "create_tables_command",
+        "reconcile_command",
         "restore_command",
         "resync_command",
         "status_command",

@@ -18,7 +18,7 @@ import pytest
 import redis
 
 from inventory_server.domain.audit import LevelHold
-from inventory_server.domain.copy import CopiedStore, HoldState
+from inventory_server.domain.copy import CopiedStore, HoldState, JournalEntry
 from inventory_server.domain.limits import (
     EXPIRE_HOLDS_A_RUN,
     EXPIRE_LINES_A_RUN,
@@ -42,11 +42,13 @@ from inventory_server.domain.rules import is_sku
 from inventory_server.stores.activity_store import ActivityStore
 from inventory_server.stores.audit_store import AuditStore
 from inventory_server.stores.connection import PipelinedConnection
+from inventory_server.stores.copy_records import FIELDS
 from inventory_server.stores.copy_source import CopySource
 from inventory_server.stores.hold_store import HoldStore
 from inventory_server.stores.keys import Keyspace, partition_of
 from inventory_server.stores.opening import SCHEMA, SCRIPT_COMMANDS, StoreOpener
 from inventory_server.stores.pipeline import Call
+from inventory_server.stores.reconcile_store import ReconcileStore
 from inventory_server.stores.redis_store import RedisStore
 from inventory_server.stores.restore_store import Repair, RestoreStore
 from inventory_server.stores.scripts import load_script, script_names
@@ -505,6 +507,58 @@ class Day:
             **metas, **{"a partition": [seq for place in places for seq in place]},
         )  # fmt: skip
 
+    async def capture_reconcile(self) -> None:
+        """Of this store, put back to this day: a level goes on, one is made and deleted, a
+        default policy is set, and a hold gets a later deadline.
+        """
+        keys, target = self.store.keys, ReconcileStore(self.store, PARTITIONS)
+        metas = {"meta of each partition": [keys.meta(n) for n in range(PARTITIONS)]}
+
+        async def begin() -> None:
+            await target.begin("store")
+
+        await self.capture(
+            "begin_reconcile", begin, partitions=PARTITIONS, schema=SCHEMA, store_id="store",
+            **metas,
+        )  # fmt: skip
+        begun, home, hold_id = save(self.client), self.home, self.ids["open"]
+        seq = int(self.client.hget(keys.meta(home), "seq") or 0)
+        on_hand, held, version, *policy = self.client_value(keys.level(HOME, "100")).split(" ")
+        after = " ".join([on_hand, held, str(int(version) + 1), *policy])
+        _, deadline, *_ = self.client_value(keys.hold(hold_id)).split("\n")[0].split(" ")
+        record = self.client_value(keys.hold(hold_id)).split("\n", 2)[2]
+        moves = [
+            {"kind": "SET", "location": HOME, "sku": "100", "level": after},
+            {"kind": "SET", "location": HOME, "sku": "NEW", "level": f"0 0 {seq + 2}"},
+            {"kind": "DELETE", "location": HOME, "sku": "NEW"},
+            {"kind": "POLICY", "location": HOME, "level": "0 0 0 1 2 3 4 OK"},
+            {"kind": "EXTEND", "hold_id": hold_id, "hold": f"HELD {int(deadline) + 1000}",
+             "record": record, "reference": REFERENCE},
+        ]  # fmt: skip
+        entries = [
+            JournalEntry(1, home, seq + n, {
+                **dict.fromkeys(FIELDS, ""), "id": f"op{n}.1", "at_ms": str(NOW), "delta": "0 0",
+                "actor": "till-1", **move,
+            })
+            for n, move in enumerate(moves, 1)
+        ]  # fmt: skip
+        levels = [keys.level(HOME, sku) for sku in ("100", "NEW")]
+        await self.capture(
+            "replay_movements", lambda: target.replay(home, entries), (), begun,
+            number=home, seq=seq + 1, meta=keys.meta(home), journal=keys.journal(home),
+            alerts=keys.alerts(home), locations=keys.locations(home), due=keys.due(home),
+            ended=keys.ended(home), refs=keys.refs(home),
+            **{"what they name": [
+                keys.low(HOME), keys.skus(HOME), *levels, keys.hold(hold_id),
+            ], "a movement": [one.fields[name] for one in entries for name in FIELDS]},
+        )  # fmt: skip
+        copied = [0, None] * (PARTITIONS // 2)
+        await self.capture(
+            "finish_reconcile", lambda: target.finish("store", 2, copied), (), begun,
+            schema=SCHEMA, store_id="store", new_epoch=2,
+            **metas, copied_seq=["" if one is None else one for one in copied],
+        )  # fmt: skip
+
     def client_value(self, key: str) -> str:
         """What this key has on a day."""
         put_back(self.client, self.world)
@@ -606,6 +660,7 @@ def calls(redis_socket: str) -> Iterator[dict[str, Captured]]:
         await day.capture_hold_verbs()
         await day.capture_sweeps_and_reads()
         await day.capture_audits()
+        await day.capture_reconcile()
         await day.capture_restore()
         with pytest.MonkeyPatch.context() as monkeypatch:
             await day.capture_opening(f"unix://{redis_socket}", monkeypatch)
@@ -618,6 +673,7 @@ def calls(redis_socket: str) -> Iterator[dict[str, Captured]]:
 
 CALLS = (
     *("begin_restore", "finish_restore", "restore_holds", "restore_levels", "restore_repairs"),
+    *("begin_reconcile", "finish_reconcile", "replay_movements"),
     *("mark_copied", "read_places", "set_policy", "trim_streams"),
     *("adjust_stock", "adjust_stock: to look", "check_commands"),
     *("confirm_hold", "confirm_hold: a part", "delete_levels", "expire_holds"),
@@ -830,6 +886,8 @@ TAKEN: dict[str, frozenset[str]] = {
     "is_inactive": FLAG,
     **dict.fromkeys(("at_ms", "seq", "new_epoch", "a partition"), WHOLE),
     "a repair": frozenset(filter(is_sku, JUNK)) | WHOLE | {""},
+    "a movement": FREE_TEXT,
+    "copied_seq": WHOLE | {""},
     "policy": frozenset({""}),
     "keeps_uncopied": FLAG,
     "copied": WHOLE - {"999999999999999"},

@@ -1,5 +1,20 @@
 -- What a movement of the durable copy made of its level, in a partition that lost the movement.
 
+-- Fails where its texts would not stay what they are in a journal and in a hold.
+local function check_movement(move)
+  for name, text in pairs(move.texts) do
+    if name ~= 'record' and find(text, '%c') then error('a control character in ' .. name) end
+  end
+  if not find(move.id, '^[%w-]+%.%d+$') or not find(move.kind, '^[%u_]+$')
+      or not find(move.delta, '^%-?%d+ %-?%d+$')
+      or not (move.hold_id == '' or find(move.hold_id, '^%d+%-[a-z2-7]+$'))
+      or (move.location == '' and move.sku .. move.level ~= '')
+      or (move.kind == 'DELETE' and move.level ~= '')
+      or (move.hold == '') ~= (move.record == '') then
+    error('not a movement: ' .. move.id)
+  end
+end
+
 -- Takes the level in, or its location's default policy, beside what it was. `key_of` answers the
 -- key of a name; `levels` has the levels as they are after the movements before this one, false
 -- where they deleted it. Answers whether it follows.
@@ -12,19 +27,22 @@ local function replay_level(move, seq, key_of, levels)
   if move.sku == '' then
     move.policy = match(move.level, '^0 0 0( .*) OK$') or ''
     take_policy({}, move.policy)
-    return true
+    return move.kind == 'POLICY'
   end
   local place = move.location .. ':' .. move.sku
-  local key = key_of('level:' .. place)
-  local before, after = levels[place], { on_hand = 0, held = 0, safety_stock = 0, alert_state = 'OK' }
+  local key, before = key_of('level:' .. place), levels[place]
   if before == nil then before = read_level(key) end
+  before = before or { on_hand = 0, held = 0, version = seq - 1, alert_state = 'OK', is_new = true }
+  local after = { on_hand = 0, held = 0, version = before.version + 1, safety_stock = 0,
+    alert_state = 'OK' }
   if move.kind ~= 'DELETE' then after = parse_level(key, move.level) end
-  after.packed, after.units_before = move.level, before and available(before) or 0
+  after.packed, after.units_before = move.level, before.is_new and 0 or available(before)
   move.key, move.line = key, { level = after, location = move.location, sku = move.sku }
-  move.crosses = after.alert_state ~= (before and before.alert_state or 'OK')
+  move.crosses = after.alert_state ~= before.alert_state
   levels[place] = move.kind ~= 'DELETE' and after
-  if move.kind == 'DELETE' then return before end
-  return after.version == (before and before.version + 1 or seq)
+  local deltas = format('%d %d', after.on_hand - before.on_hand, after.held - before.held)
+  return after.version == before.version + 1 and deltas == move.delta
+    and not (before.is_new and move.kind == 'DELETE')
 end
 
 -- Writes it.
