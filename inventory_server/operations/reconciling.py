@@ -60,6 +60,8 @@ class Reconcile:
     """Gives one store back what it lost."""
 
     TIMEOUT_S: Final = 10.0
+    WAIT_S: Final = PartitionDrain.TIMEOUT_S
+    """What a drainer has read before, it has written after this, or never will."""
     PARTITIONS_AT_ONCE: Final = 4
     TOLD_EVERY: Final = 10_000
     """Movements."""
@@ -120,7 +122,7 @@ class Reconcile:
         """What a server still writes to the copy, it has read before the store was marked."""
         if any(there.owner for there in copies):
             self._tell("waiting until what servers have read before is in the copy")
-            await asyncio.sleep(PartitionDrain.TIMEOUT_S)
+            await asyncio.sleep(self.WAIT_S)
 
     # Movements
 

@@ -24,6 +24,7 @@ from inventory_server.domain.copy import CopiedStore
 from inventory_server.operations.drain_leases import DrainLeases
 from inventory_server.operations.draining import Drainer
 from inventory_server.operations.partition_drain import PartitionDrain
+from inventory_server.operations.reconciling import Reconcile
 from inventory_server.server import Server
 from inventory_server.settings import Settings
 from inventory_server.stores.copy_leases import CopyLeases
@@ -228,5 +229,5 @@ def restore(run_copy_command: Any) -> Any:
 
 @pytest.fixture
 def reconcile(run_copy_command: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(PartitionDrain, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr(Reconcile, "WAIT_S", 0.1)
     return partial(run_copy_command, "reconcile")
