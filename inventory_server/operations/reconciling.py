@@ -99,8 +99,7 @@ class Reconcile:
         begun = await self._target.begin(copied.store_id)
         if begun is None:
             raise ReconcileRefusedError(f"this Redis is not of the store {copied.store_id}")
-        await self._wait_for_drainers(copies)
-        copies = await self._leases.partitions(self._numbers, self._soon())
+        copies = await self._wait_for_drainers(begun, copies)
         replayed = await self._replay_all(begun, copies)
         places = [*[one.place for one in begun], *[there.watermark.place for there in copies]]
         epoch = 1 + max([copied.epoch, *[place.epoch for place in places]])
@@ -118,11 +117,24 @@ class Reconcile:
             max([one.newest_ms for one in moved], default=0),
         )
 
-    async def _wait_for_drainers(self, copies: Sequence[PartitionCopy]) -> None:
-        """What a server still writes to the copy, it has read before the store was marked."""
-        if any(there.owner for there in copies):
+    async def _wait_for_drainers(
+        self, begun: Sequence[Begun], before: Sequence[PartitionCopy]
+    ) -> list[PartitionCopy]:
+        """What a server still writes to the copy, it has read before the store was marked. What
+        was copied of a partition that is behind comes from another Redis.
+        """
+        if any(there.owner for there in before):
             self._tell("waiting until what servers have read before is in the copy")
             await asyncio.sleep(self.WAIT_S)
+        after = await self._leases.partitions(self._numbers, self._soon())
+        for here, was, there in zip(begun, before, after, strict=True):
+            if here.place < was.watermark.place < there.watermark.place:
+                raise ReconcileRefusedError(
+                    f"partition {there.number} was copied further meanwhile, by"
+                    f" {there.owner or 'a server'}: is another Redis of this store in use? Give"
+                    " that one, or stop that server, and run this again"
+                )
+        return after
 
     # Movements
 

@@ -120,7 +120,7 @@ class RedisStore:
             self.partitions, seen, facts, strict=True
         ):
             is_same = (store_id, epoch) == (self.store_id, partition.epoch)
-            if not is_same or int(seq) < at_least:
+            if not is_same or int(seq or 0) < at_least:
                 partition.meet(self.store_id, epoch, seq, store_id)
 
     def operation_id(self, method: str, origin: Origin, part: str = "") -> str:

@@ -18,7 +18,7 @@ from inventory_server.stores.reconcile_store import ReconcileStore
 from tests.calls import key, level_of, line, place, refused, set_stock
 from tests.copy.conftest import Serving
 from tests.copy.day import DELHI, ONLINE, PLACES, a_day
-from tests.copy.entries import until
+from tests.copy.entries import soon, until
 from tests.copy.serving import PARTITIONS, marks, world
 from tests.copy.snapshots import put_back, snapshot
 from tests.fold import assert_journal_folds_to_state, stored_levels
@@ -341,3 +341,32 @@ async def test_where_the_copy_lacks_a_movement_the_way_out_is_named(
     told = await reconcile()
     assert (told.exit_code, "its movement 2 is not there" in told.output) == (2, True), told.output
     assert "run inventory-server restore" in told.output
+
+
+async def test_while_another_redis_of_the_store_is_copied_nothing_comes_back(
+    serve, db, copying, reconcile, leases_of, monkeypatch
+) -> None:
+    """As where a snapshot is tried out beside the store that it was taken of."""
+    first = await serve()
+    await set_stock(first.stock, 1)
+    await copying(first)
+    old = snapshot(db)
+    await set_stock(first.stock, 2)
+    await copying(first)
+    leases = leases_of(first)
+    (there,) = await leases.partitions([ONLINE], soon())
+    assert await leases.take(ONLINE, "another", there.term, soon())
+    put_back(db, old)
+    further = there.watermark._replace(place=there.watermark.place._replace(seq=9))
+    real = CopyLeases.partitions
+    asked = count(1)
+
+    async def goes_on(self: CopyLeases, numbers: Any, deadline: float) -> Any:
+        if next(asked) == 2:
+            assert await self.advance(ONLINE, there.term + 1, further, deadline)
+        return await real(self, numbers, deadline)
+
+    monkeypatch.setattr(CopyLeases, "partitions", goes_on)
+    told = await reconcile()
+    assert (told.exit_code, "copied further meanwhile, by another" in told.output) == (2, True)
+    assert [level["on_hand"] for level in stored_levels(db).values()] == [1]
