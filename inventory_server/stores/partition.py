@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 from inventory_server.domain.limits import MAX_TOTAL
@@ -45,3 +46,21 @@ class Partition:
             )
             self.go_back()
         return False
+
+
+def meet_all(
+    partitions: Sequence[Partition], own_store_id: str, seen: Sequence[int], facts: Sequence[str]
+) -> int:
+    """Compares all with what `read_places` says, asked for after these seqs were seen.
+
+    Answers how many newer epochs were taken over.
+    """
+    taken = 0
+    places = zip(*[iter(facts)] * 5, strict=True)
+    for partition, at_least, (epoch, seq, store_id, *_) in zip(
+        partitions, seen, places, strict=True
+    ):
+        is_same = (store_id, epoch) == (own_store_id, partition.epoch)
+        if not is_same or int(seq or 0) < at_least:
+            taken += partition.meet(own_store_id, epoch, seq, store_id)
+    return taken

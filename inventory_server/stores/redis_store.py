@@ -24,7 +24,7 @@ from inventory_server.domain.model import Origin
 from inventory_server.stores.connection import PipelinedConnection
 from inventory_server.stores.keys import Keyspace
 from inventory_server.stores.operation_id import operation_id
-from inventory_server.stores.partition import Partition
+from inventory_server.stores.partition import Partition, meet_all
 from inventory_server.stores.pipeline import (
     Argument,
     Call,
@@ -60,11 +60,12 @@ class Command(NamedTuple):
 
 
 class Started(NamedTuple):
-    """A mutation that was sent."""
+    """A mutation that was sent, and how many epochs this server had taken over by then."""
 
     command: Command
     origin: Origin
     call: Call
+    epochs: int
 
 
 class RedisStore:
@@ -92,6 +93,7 @@ class RedisStore:
         self._connect_wait_s = connect_wait_s
         self._loop = asyncio.get_running_loop()
         self._abandoned: set[asyncio.Task[None]] = set()
+        self._epochs = 0
 
     @property
     def is_ready(self) -> bool:
@@ -105,9 +107,11 @@ class RedisStore:
 
     async def look(self, deadline: float) -> None:
         """Compares all partitions with what this server has seen of them."""
-        seen = self.seen()
+        seen, epochs = self.seen(), self._epochs
         metas = [self.keys.meta(partition.number) for partition in self.partitions]
-        self.compare(seen, await self.read(Command("read_places", metas, tuple), deadline))
+        reply = await self.read(Command("read_places", metas, tuple), deadline)
+        if epochs == self._epochs:
+            self.compare(seen, reply)
 
     def seen(self) -> list[int]:
         """The highest seq of each partition that this server has seen by now."""
@@ -115,13 +119,7 @@ class RedisStore:
 
     def compare(self, seen: Sequence[int], reply: Sequence[str]) -> None:
         """Takes in what `read_places` says, which was asked for after these seqs were seen."""
-        facts = zip(*[iter(reply[1:])] * 5, strict=True)
-        for partition, at_least, (epoch, seq, store_id, *_) in zip(
-            self.partitions, seen, facts, strict=True
-        ):
-            is_same = (store_id, epoch) == (self.store_id, partition.epoch)
-            if not is_same or int(seq or 0) < at_least:
-                partition.meet(self.store_id, epoch, seq, store_id)
+        self._epochs += meet_all(self.partitions, self.store_id, seen, reply[1:])
 
     def operation_id(self, method: str, origin: Origin, part: str = "") -> str:
         """The id of what this caller asks for under its key, or of a part of that."""
@@ -142,12 +140,13 @@ class RedisStore:
 
     async def sweep(self, command: Command, deadline: float) -> list[Any]:
         """Runs a script that changes things and may run any number of times."""
-        reply = await self._run_once(command, deadline)
-        if reply[0] == "rewound" and self._adopt(reply):
+        while True:
+            epochs = self._epochs
             reply = await self._run_once(command, deadline)
-        if reply[0] == "rewound":
-            raise StoreRewound(int(reply[1]))
-        return reply
+            if reply[0] != "rewound":
+                return reply
+            if not self._adopt(reply, epochs):
+                raise StoreRewound(int(reply[1]))
 
     async def mutate(self, command: Command, origin: Origin) -> list[Any]:
         """Runs a script that keeps an idempotency record.
@@ -162,11 +161,12 @@ class RedisStore:
 
     def start(self, command: Command, origin: Origin) -> Started:
         """Sends what `mutate` would; raises StoreUnavailable where there is no connection."""
-        return Started(command, origin, self._start(self._pack(command), origin.deadline))
+        call = self._start(self._pack(command), origin.deadline)
+        return Started(command, origin, call, self._epochs)
 
     async def finish(self, started: Started) -> list[Any]:
         """The reply to what was started, as `mutate` answers it."""
-        command, origin, call = started
+        command, origin, call, epochs = started
         try:
             try:
                 reply = await call.future
@@ -181,14 +181,14 @@ class RedisStore:
             await self._load(command.script, origin.deadline)
             return await self.mutate(command, origin)
         if reply[0] == "rewound":
-            if self._adopt(reply):
+            if self._adopt(reply, epochs):
                 return await self.mutate(command, origin)
             raise StoreRewound(int(reply[1]))
         return reply  # type: ignore[no-any-return]
 
     def abandon(self, started: Started) -> None:
         """Lets what was started end without its caller; how it ended is logged."""
-        self.background(self._log_end(*started))
+        self.background(self._log_end(*started[:3]))
 
     def see(self, places: str) -> None:
         """Remembers how far the journals reach, so that a store put back is noticed."""
@@ -255,12 +255,13 @@ class RedisStore:
             if left <= 0 or not await self._connection.wait_ready(left):
                 raise OutcomeUnknown(origin.key)
             try:
+                epochs = self._epochs
                 call = self._connection.start(self._pack(command), origin.deadline - LATE_S)
                 reply = await call.future
                 if isinstance(reply, hiredis.ReplyError) and is_unknown_script(reply):
                     await self._load(command.script, origin.deadline)
                 elif isinstance(reply, hiredis.ReplyError) or reply[0] == "rewound":
-                    if isinstance(reply, list) and self._adopt(reply):
+                    if isinstance(reply, list) and self._adopt(reply, epochs):
                         continue
                     # Refused now; what became of the first sending stays open.
                     log.warning("could not settle %s: %s", command.script, reply)
@@ -288,6 +289,10 @@ class RedisStore:
         ended = str(reply) if isinstance(reply, hiredis.ReplyError) else reply[0]
         log.info("%s, left by its caller: %s, key %s", command.script, ended, origin.key)
 
-    def _adopt(self, refusal: list[Any]) -> bool:
-        """Takes over a newer epoch of this store; False where the store really went back."""
-        return self.partitions[int(refusal[1])].meet(self.store_id, *refusal[2:5])
+    def _adopt(self, refusal: list[Any], epochs: int) -> bool:
+        """Whether to ask again: a newer epoch of this store is taken over, now or since that was
+        sent. False where the store really went back.
+        """
+        if epochs == self._epochs:
+            self._epochs += self.partitions[int(refusal[1])].meet(self.store_id, *refusal[2:5])
+        return epochs != self._epochs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,10 +13,12 @@ import redis
 from inventory_server import copy_root
 from inventory_server.server import Server, StartError
 from inventory_server.settings import Settings
-from tests.calls import level_of, refused, set_stock
+from tests.calls import key, level_of, place, refused, set_stock
 from tests.copy.conftest import Serving
 from tests.copy.day import ONLINE
 from tests.copy.entries import until
+from tests.copy.serving import PARTITIONS
+from tests.copy.snapshots import put_back, snapshot
 
 META, JOURNAL, LEVEL = (
     f"inv:{{{ONLINE}}}:{name}" for name in ("meta", "journal", "level:online:SKU1")
@@ -122,3 +125,27 @@ async def test_without_tables_a_store_is_begun(copied_settings, table_prefix, se
     await set_stock(server.stock, 5)
     assert (await level_of(server.stock)).on_hand == 5
     assert isinstance(server.server, Server)
+
+
+async def test_calls_on_their_way_when_an_epoch_begins_all_go_through(serve, db) -> None:
+    """The first refusal has it taken over; those of the others are of before."""
+    server = await serve()
+    await set_stock(server.stock, 100)
+    for n in range(PARTITIONS):
+        db.hset(f"inv:{{{n}}}:meta", "epoch", 2)
+    made = await asyncio.gather(
+        *[place(server.holds, metadata=key(f"k{n}")) for n in range(20)],
+        *[set_stock(server.stock, 7, sku=f"S{n}") for n in range(20)],
+    )
+    assert len(made) == 40
+    assert (await level_of(server.stock)).held == 20
+    assert server.server.store.is_ready
+
+
+async def test_a_store_that_was_put_back_is_noticed_without_a_change(serve, db) -> None:
+    server = await serve()
+    await set_stock(server.stock, 5)
+    old = snapshot(db)
+    await set_stock(server.stock, 6)
+    put_back(db, old)
+    await until(lambda: not server.server.store.is_ready)
