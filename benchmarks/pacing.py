@@ -104,7 +104,7 @@ async def pace(plan: Plan) -> Paced:
         sys.executable, "-m", "benchmarks.pacing", stdin=pipe, stdout=pipe, stderr=pipe, cwd=ROOT
     )
     try:
-        async with asyncio.timeout(plan.seconds + 2 * PATIENCE_S):
+        async with asyncio.timeout(plan.seconds + 3 * PATIENCE_S):
             answer, complaint = await process.communicate(json.dumps(told).encode())
     finally:
         if process.returncode is None:
@@ -126,6 +126,8 @@ async def _run(plan: Plan) -> Paced:
     cpu, busy = _cpu(plan.watch), busy_us()
     work.start()
     while work.sent < plan.calls and not work.finished.done():
+        if work.now() - work.started > plan.seconds + PATIENCE_S:
+            raise RuntimeError(f"after {PATIENCE_S:g} s more, {work.sent} of {plan.calls} are sent")
         sending.send(work.due())
         await asyncio.sleep(TICK_S)
     seconds = work.now() - work.started
