@@ -10,9 +10,10 @@ from botocore.exceptions import ClientError
 
 from benchmarks.processes import Stage
 from benchmarks.recording_dynamo import RecordingDynamo
+from inventory_server.stores.copy_store import ITEMS_A_WRITE
 from inventory_server.stores.dynamo import Dynamo
 from tests.copy.day import a_day, until_copied
-from tests.copy.entries import until
+from tests.copy.entries import STORE, entry, soon, until
 from tests.copy.serving import assert_copy_is_the_fold, marks
 from tests.dynamo import dynamo_client, make_table, moto_server
 
@@ -170,6 +171,19 @@ async def test_a_day_is_copied_to_it_and_each_movement_counts_once(
     assert all(0 <= lag_ms < 60_000 for lag_ms in told["lags_ms"])
     assert {int(n): seq for n, seq in told["last_seqs"].items()} == marks(db)
     assert told["throttled"] == 0
+
+
+async def test_what_it_sends_back_of_a_batch_is_not_there_until_it_is_sent_again(
+    recording, copy, reader
+) -> None:
+    # It never takes all of a whole batch.
+    recording.throttle(ITEMS_A_WRITE - 1)
+    written = [entry(n) for n in range(1, ITEMS_A_WRITE + 1)]
+    await copy.put_movements(written, soon)
+    assert [found async for found in reader.movements(STORE, 1, 3, 0)] == written
+    told = recording.told()
+    assert told["throttled"] > 0
+    assert (told["movements"], told["again"]) == (ITEMS_A_WRITE, 0)
 
 
 async def test_what_it_sends_back_or_is_away_for_comes_later_and_counts_once(
