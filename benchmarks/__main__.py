@@ -14,6 +14,7 @@ from benchmarks import (
     batches,
     catalog,
     client,
+    durable_copy,
     expiries,
     imports,
     latency,
@@ -70,6 +71,8 @@ def measure(options: Options) -> Results:
         results.catalog = catalog.run(options, _say)
     if options.wants("client"):
         results.client = client.run(options, _say)
+    if options.wants("copy"):
+        results.copy = durable_copy.run(options, _say)
     return results
 
 

@@ -16,6 +16,7 @@ from benchmarks import payloads
 from benchmarks.options import Options
 from benchmarks.probe import count_alerts, count_holds, set_reorder_point, set_stock
 from benchmarks.processes import Stage
+from benchmarks.tables import to_table
 from benchmarks.watching import CROSSINGS_PER_S, Plan, Watched, watch
 
 REORDER_POINT: Final = 9
@@ -77,6 +78,24 @@ def run(options: Options, say: Callable[[str], None]) -> dict[str, dict[str, Any
     rounds.sort(key=lambda one: sum(part.others for part in one.values()))
     quieter = rounds[: (len(rounds) + 1) // 2]
     return {name: _figures(name, quieter, options.alert_subscribers) for name in PARTS}
+
+
+def section(found: dict[str, dict[str, Any]]) -> str:
+    """The table."""
+    head = (
+        *("always", "holds/s", "a hold ms: p50", "p99"),
+        *("until the last has an alert ms: p50", "p99", "max", "server MB", "CPU: server"),
+        *("µs a message", "Redis", "watcher", "others"),
+    )
+    times = ("hold_p50_ms", "hold_p99_ms", "last_p50_ms", "last_p99_ms", "last_max_ms")
+    lines = []
+    for who, one in found.items():
+        waits = [f"{one[name]:.1f}" for name in times]
+        memory = [f"{one[f'{at}_mb']:.0f}" for at in ("before", "subscribed", "end")]
+        server, redis, watcher = [f"{one['cpu'][of]:.2f}" for of in PROCESSES]
+        cpu = (server, f"{one['cpu_us_a_message']:.0f}", redis, watcher, f"{one['others']:.2f}")
+        lines.append((who, f"{one['holds_per_s']:,}", *waits, " → ".join(memory), *cpu))
+    return f"## Alerts\n\n{to_table(head, lines)}"
 
 
 def _figures(name: str, rounds: Sequence[Round], subscribers: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ RESULTS: Final = ROOT / "benchmarks" / "results"
 DURABILITIES: Final = ("no AOF", "always")
 SECTIONS: Final = (
     *("load", "latency", "batch", "scale"),
-    *("expiry", "alerts", "import", "memory", "catalog", "client"),
+    *("expiry", "alerts", "import", "memory", "catalog", "client", "copy"),
 )
 ROWS: Final = ("empty", "place", "check", "confirm", "seed", "redis")
 CONNECTIONS: Final = 4
@@ -50,6 +50,9 @@ class Options:
     client_rounds: int = 12
     client_calls: int = 300
     """Calls by the library, and by the stub, in one round."""
+    copy_rounds: int = 3
+    copy_s: float = 15.0
+    """How long each part of the copy section lasts in one round."""
     only: tuple[str, ...] = ()
     """Sections or rows of the load section; empty means everything."""
     is_quick: bool = False
@@ -92,6 +95,8 @@ def quick_options(only: tuple[str, ...]) -> Options:
         catalog_calls=50,
         client_rounds=4,
         client_calls=150,
+        copy_rounds=1,
+        copy_s=4.0,
         only=only,
         is_quick=True,
     )

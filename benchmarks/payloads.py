@@ -36,6 +36,14 @@ def place_hold(sku: str, reference: str = "") -> bytes:
     ).SerializeToString()
 
 
+def place_lines(skus: Sequence[str], location: str) -> bytes:
+    """A hold for an hour of one unit of each of these SKUs."""
+    return hold_service_pb2.PlaceHoldRequest(
+        lines=[Line(sku=sku, location=location, quantity=1) for sku in skus],
+        ttl=Duration(seconds=TTL_S),
+    ).SerializeToString()
+
+
 def crossing_sku(number: int) -> str:
     """The SKU of a crossing."""
     return f"CROSS{number:06d}"

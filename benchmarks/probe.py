@@ -23,13 +23,17 @@ TIMEOUT_S = 60.0
 
 def set_stock(server: Started, skus: Sequence[str], on_hand: int = ON_HAND) -> None:
     """Imports these SKUs' stock."""
-    rows = [(sku, LOCATION, on_hand) for sku in skus]
+    import_stock(server, [(sku, LOCATION, on_hand) for sku in skus])
+
+
+def import_stock(server: Started, rows: Sequence[tuple[str, str, int]]) -> None:
+    """Imports rows of SKU, location and units."""
     with grpc.insecure_channel(server.address) as channel:
         stub = stock_service_pb2_grpc.StockServiceStub(channel)
         answers = list(stub.ImportStock(import_chunks(rows), timeout=TIMEOUT_S))
     accepted = sum(answer.accepted_rows for answer in answers)
-    if accepted != len(skus):
-        raise RuntimeError(f"{accepted} of {len(skus)} rows went in")
+    if accepted != len(rows):
+        raise RuntimeError(f"{accepted} of {len(rows)} rows went in")
 
 
 def check_replay(server: Started, message: bytes, key: str) -> None:
@@ -100,6 +104,18 @@ def count_alerts(redis: Started) -> int:
     finally:
         connection.close()
     return sum(int(str(count)) for count in counts)
+
+
+def last_seqs(redis: Started) -> dict[int, int]:
+    """How many movements each partition has made, of those that have any."""
+    connection = RawConnection(redis.socket)
+    try:
+        seqs = {
+            n: connection.command("HGET", f"inv:{{{n}}}:meta", "seq") for n in range(PARTITIONS)
+        }
+    finally:
+        connection.close()
+    return {n: int(str(seq)) for n, seq in seqs.items() if seq and seq != "0"}
 
 
 def script_time(redis: Started) -> tuple[int, int]:

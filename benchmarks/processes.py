@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -108,13 +108,19 @@ class Stage:
             started.stop()
         self._folder.cleanup()
 
-    def start(self, name: str, command: Sequence[str]) -> Started:
-        """Starts a process; what it writes goes to a file in the stage's folder."""
+    def start(
+        self, name: str, command: Sequence[str], variables: Mapping[str, str] | None = None
+    ) -> Started:
+        """Starts a process; what it writes goes to a file in the stage's folder.
+
+        `variables` are added to its environment.
+        """
         log = self.folder / f"{len(self._started)}-{name}.log"
         with log.open("wb") as sink:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=ROOT
-            )
+                command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=ROOT,
+                env={**os.environ, **(variables or {})},
+            )  # fmt: skip
         started = Started(process, log)
         self._started.append(started)
         return started
@@ -137,8 +143,11 @@ class Stage:
         started.wait_until(lambda: _answers_ping(path))
         return started
 
-    def server(self, redis: Started, *flags: str) -> Started:
-        """Our server over this redis-server, as people run it; its call log goes to a file."""
+    def server(self, redis: Started, *flags: str, **variables: str) -> Started:
+        """Our server over this redis-server, as people run it; its call log goes to a file.
+
+        `variables` are added to its environment.
+        """
         port = free_port()
         started = self.start(
             "server",
@@ -146,6 +155,7 @@ class Stage:
                 sys.executable, "-m", "inventory_server", "--redis-url", redis.redis_url,
                 "--durability", "warn", "--port", str(port), *flags,
             ),
+            variables,
         )  # fmt: skip
         return self._listening(started, port)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import alerts, batches, catalog, client, promises, scale
+from benchmarks import alerts, batches, catalog, client, durable_copy, promises, scale
 from benchmarks.latency import METHODS, Latencies
 from benchmarks.promises import Promise
 from benchmarks.tables import to_table
@@ -31,6 +31,7 @@ class Results:
     memory: dict[str, Any] = field(default_factory=dict)
     catalog: dict[str, Any] = field(default_factory=dict)
     client: dict[str, Any] = field(default_factory=dict)
+    copy: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def promises(self) -> list[Promise]:
         """What was promised of what was measured."""
@@ -56,7 +57,7 @@ def to_markdown(results: Results) -> str:
     if results.expiry:
         parts.append(_expiry(results.expiry))
     if results.alerts:
-        parts.append(_alerts(results.alerts))
+        parts.append(alerts.section(results.alerts))
     if results.imports:
         parts.append(_imports(results.imports))
     if results.memory:
@@ -65,6 +66,8 @@ def to_markdown(results: Results) -> str:
         parts.append(catalog.section(results.catalog))
     if results.client:
         parts.append(client.section(results.client))
+    if results.copy:
+        parts.append(durable_copy.section(results.copy))
     parts.append(_promises(results.promises()))
     return "\n\n".join(parts) + "\n"
 
@@ -86,6 +89,7 @@ def to_json(results: Results) -> str:
         "memory": results.memory,
         "catalog": results.catalog,
         "client": results.client,
+        "copy": results.copy,
         "promises": [promise._asdict() for promise in results.promises()],
     }
     return json.dumps(kept, indent=1, ensure_ascii=False) + "\n"
@@ -229,23 +233,6 @@ def _expiry(found: dict[str, dict[str, Any]]) -> str:
         for durability, figures in found.items()
     ]
     return f"## Expiry\n\n{to_table(head, lines)}"
-
-
-def _alerts(found: dict[str, dict[str, Any]]) -> str:
-    head = (
-        *("always", "holds/s", "a hold ms: p50", "p99"),
-        *("until the last has an alert ms: p50", "p99", "max", "server MB", "CPU: server"),
-        *("µs a message", "Redis", "watcher", "others"),
-    )
-    times = ("hold_p50_ms", "hold_p99_ms", "last_p50_ms", "last_p99_ms", "last_max_ms")
-    lines = []
-    for who, one in found.items():
-        waits = [f"{one[name]:.1f}" for name in times]
-        memory = [f"{one[f'{at}_mb']:.0f}" for at in ("before", "subscribed", "end")]
-        server, redis, watcher = [f"{one['cpu'][of]:.2f}" for of in alerts.PROCESSES]
-        cpu = (server, f"{one['cpu_us_a_message']:.0f}", redis, watcher, f"{one['others']:.2f}")
-        lines.append((who, f"{one['holds_per_s']:,}", *waits, " → ".join(memory), *cpu))
-    return f"## Alerts\n\n{to_table(head, lines)}"
 
 
 def _imports(found: dict[str, Any]) -> str:

@@ -24,12 +24,12 @@ from benchmarks.http2 import (
     DATA,
     END_STREAM,
     LARGEST_WINDOW,
-    GrpcConnection,
     Headers,
     Http2Connection,
     request_frames,
 )
 from benchmarks.options import ROOT
+from benchmarks.pacing import TICK_S, PacedConnection, PacedWork
 from benchmarks.payloads import (
     CROSSING,
     PLACE_HOLD,
@@ -38,16 +38,12 @@ from benchmarks.payloads import (
     place_holds,
 )
 from benchmarks.processes import busy_us, cpu_us, rss_mb
-from benchmarks.work import Work
 
 HOLDS_PER_S: Final = 1000
 CROSSINGS_PER_S: Final = 5
 _EVERY: Final = HOLDS_PER_S // CROSSINGS_PER_S
 PATIENCE_S: Final = 30.0
 """How long connecting, and what is still under way at the end, may take."""
-_TICK_S: Final = 0.002
-_MAX_IN_FLIGHT: Final = 256
-"""What would be more is late: the server refuses calls where too many pile up."""
 _SMALL_WINDOW: Final = 600
 """Bytes: the heartbeat that opens a stream fits, and a heartbeat with an alert does not."""
 _CONNECTING_AT_A_TIME: Final = 50
@@ -113,29 +109,16 @@ def watch(plan: Plan) -> Watched:
     return watched
 
 
-class Pace(Work):
+class Pace(PacedWork):
     """Holds that become due one after another, and what is seen of those that cross."""
 
     def __init__(self, plan: Plan) -> None:
-        super().__init__(place_holds(), plan.key_prefix, is_once=False)
+        super().__init__(place_holds(), plan.key_prefix, per_s=HOLDS_PER_S, count=plan.holds)
         self._plan = plan
-        self.started = self.now()
         self.joined = 0
-        self.late_s = 0.0
         self.sent_at: dict[int, float] = {}
         self._last_at: dict[int, float] = {}
         self._readers: dict[int, int] = {}
-
-    def start(self) -> None:
-        """From here on the time counts."""
-        self.started = self.now()
-
-    def due(self) -> int:
-        """How many holds are to be sent now."""
-        passed_s = self.now() - self.started
-        due = min(int(passed_s * HOLDS_PER_S), self._plan.holds) - self.sent
-        self.late_s = max(self.late_s, due / HOLDS_PER_S)
-        return min(due, _MAX_IN_FLIGHT - (self.sent - self.ended))
 
     def take(self, count: int) -> Iterator[tuple[bytes, bytes]]:
         """The next holds; one of them crosses every now and then."""
@@ -166,16 +149,6 @@ class Pace(Work):
         if any(self._readers.get(n, 0) > many for n, many in wanted.items()):
             raise RuntimeError("an alert came twice")
         return self._readers == wanted
-
-
-class PacedConnection(GrpcConnection):
-    """A connection that sends when it is told to, and not when a call has ended."""
-
-    def __init__(self, pace: Pace, port: int) -> None:
-        super().__init__(pace, Headers(PLACE_HOLD, f"127.0.0.1:{port}"), 0)
-
-    def go_on(self, ended: int) -> None:
-        """Does nothing: the pace says when."""
 
 
 class Subscriber(Http2Connection):
@@ -214,7 +187,7 @@ class Subscriber(Http2Connection):
 async def _run(plan: Plan) -> Watched:
     server = plan.watch["server"]
     pace, before_mb = Pace(plan), rss_mb(server)
-    placing = await _connect(plan, lambda: PacedConnection(pace, plan.port), 1)
+    placing = await _connect(plan, lambda: PacedConnection(pace, PLACE_HOLD, plan.port), 1)
     await _connect(plan, lambda: Subscriber(pace, plan.port, LARGEST_WINDOW), plan.subscribers)
     await _connect(plan, lambda: Subscriber(pace, plan.port, _SMALL_WINDOW), plan.silent)
     many = plan.subscribers + plan.silent
@@ -223,7 +196,7 @@ async def _run(plan: Plan) -> Watched:
     pace.start()
     while pace.sent < plan.holds and not pace.finished.done():
         placing[0].send(pace.due())
-        await asyncio.sleep(_TICK_S)
+        await asyncio.sleep(TICK_S)
     await _until(pace, lambda: pace.ended == pace.sent, "every hold is placed")
     await _until(pace, pace.is_seen, "every alert has come to everybody")
     seconds = pace.now() - pace.started
@@ -262,7 +235,7 @@ async def _until(pace: Pace, is_so: Callable[[], bool], what: str) -> None:
             pace.finished.result()
         if pace.now() > give_up:
             raise RuntimeError(f"waited for {PATIENCE_S:g} s until {what}")
-        await asyncio.sleep(_TICK_S)
+        await asyncio.sleep(TICK_S)
 
 
 def _cpu(watch: Mapping[str, int]) -> dict[str, int]:
