@@ -7,7 +7,6 @@ import gc
 import logging
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,7 @@ import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from inventory_server import __version__
-from inventory_server.call_log import JsonFormatter, TextFormatter
+from inventory_server.call_log import set_up_logging
 from inventory_server.create_tables_command import create_tables_command
 from inventory_server.reconcile_command import reconcile
 from inventory_server.restore_command import restore
@@ -194,7 +193,7 @@ def serve(
         settings = Settings(**given)
     except SettingsError as error:
         _refuse(str(error))
-    _set_up_logging(settings.log_format)
+    set_up_logging(settings.log_format)
     # Processes that the server starts share nothing with it: gRPC need not look after them.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     try:
@@ -262,12 +261,6 @@ async def run(settings: Settings) -> None:
     log.info("stopping: calls in flight may finish")
     await server.stop()
     log.info("stopped")
-
-
-def _set_up_logging(log_format: str) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
 def _refuse(sentence: str) -> None:

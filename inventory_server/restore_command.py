@@ -17,7 +17,7 @@ from inventory_server.copy_options import (
     refuse,
     run_command,
 )
-from inventory_server.copy_root import CopyTools, redis_url_of
+from inventory_server.copy_tools import CopyTools, redis_url_of
 from inventory_server.domain.base_error import iso_time
 from inventory_server.operations.restored_partition import CopyDamagedError
 from inventory_server.operations.restoring import Restored, RestoreRefusedError

@@ -99,6 +99,7 @@ class Server:
         self.health: HealthMonitor
         self.catalog: CatalogRoot | None = None
         self.copy: CopyRoot | None = None
+        self._url = settings.redis_url
         self._opener: StoreOpener
         self._guard: Guard
         self._call_log: CallLog
@@ -134,12 +135,12 @@ class Server:
         await self._close_store()
 
     async def _open_store(self) -> None:
-        url = self.settings.redis_url
         try:
-            if not url:
+            if self.settings.is_embedded:
                 self.redis = EmbeddedRedis(self.settings.data_dir)
                 await self.redis.start()
-                url = self.redis.url
+                self._url = self.redis.url
+            url = self._url
             if self.settings.has_copy:
                 await refuse_lost_store(self.settings, url)
             self._opener = StoreOpener(
@@ -178,7 +179,7 @@ class Server:
             await load_sample_data(imports, stock)
         self._call_log = CallLog(sys.stderr if settings.call_log else None)
         self._guard = Guard(self._call_log, timeout_s=settings.store_timeout_s)
-        self.copy = CopyRoot(settings, self.store) if settings.has_copy else None
+        self.copy = CopyRoot(settings, self.store, self._url) if settings.has_copy else None
         history = self.copy.history if self.copy is not None else None
         servicers = (
             StockServicer(

@@ -19,7 +19,7 @@ from inventory_server.copy_options import (
     RedisUrl,
     run_command,
 )
-from inventory_server.copy_root import CopyTools, redis_url_of
+from inventory_server.copy_tools import CopyTools, redis_url_of
 from inventory_server.domain.copy import CopiedStore
 from inventory_server.operations.copy_status import PartitionStatus
 from inventory_server.settings import AWS, Settings

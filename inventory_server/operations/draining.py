@@ -43,17 +43,14 @@ class Drainer:
 
     def __init__(
         self, source: CopySource, store: CopyStore, leases: CopyLeases, reader: CopyReader,
-        register: Callable[[float], Awaitable[None]], on_rewound: Callable[[int], None],
+        register: Callable[[float], Awaitable[None]],
     ) -> None:  # fmt: skip
-        """`register` says, by a deadline, which store the copy is of. `on_rewound` is told of a
-        partition that the store has lost changes of.
-        """
+        """`register` says, by a deadline, which store the copy is of."""
         self._source = source
         self._store = store
         self._leases = leases
         self._reader = reader
         self._register = register
-        self._on_rewound = on_rewound
         self._loop = asyncio.get_running_loop()
         self._drains: dict[int, PartitionDrain] = {}
         self._stopping = asyncio.Event()
@@ -67,6 +64,9 @@ class Drainer:
         keeping = asyncio.create_task(self._until_stopped(self.lease.keep, self.lease.BEAT_S))
         await self._until_stopped(self.drain, self.POLL_S)
         await keeping
+        with suppress(*_LATER):
+            # What came since the last look: after a stop nothing new does.
+            await self.drain()
         with suppress(*_LATER, LeaseLostError, RewoundError):
             # Whatever is not done now is done by who comes next.
             await asyncio.gather(*[drain.fold() for drain in self._drains.values()])
@@ -116,7 +116,6 @@ class Drainer:
             except RewoundError as error:
                 if not progress.rewound:
                     log.error("partition %d is not copied any more: %s", number, error)
-                    self._on_rewound(number)
                 progress.rewound = str(error)
                 return False
         progress.rewound = ""

@@ -19,8 +19,8 @@ from inventory.v1.stock_service_pb2_grpc import StockServiceStub
 from typer.testing import CliRunner
 
 from inventory_server.cli import app
-from inventory_server.copy_root import CopyRoot
 from inventory_server.domain.copy import CopiedStore
+from inventory_server.drain_process import DrainRoot
 from inventory_server.operations.drain_leases import DrainLeases
 from inventory_server.operations.draining import Drainer
 from inventory_server.operations.partition_drain import PartitionDrain
@@ -110,10 +110,7 @@ def make(server: Server, dynamo, names, leases, reader) -> Callable[[], Drainer]
         copied = CopiedStore(server.store.store_id, server.store.secret.hex(), PARTITIONS, "3", 1)
         await leases.register(copied, deadline)
 
-    def go_back(number: int) -> None:
-        server.store.partitions[number].go_back()
-
-    return lambda: Drainer(CopySource(server.store), store, leases, reader, register, go_back)
+    return lambda: Drainer(CopySource(server.store), store, leases, reader, register)
 
 
 @pytest.fixture
@@ -186,10 +183,10 @@ def copying(dynamo_endpoint: str, table_prefix: str, settings: Settings, dynamo:
     """The drainer as the server builds it."""
     given = replace(settings, dynamodb_endpoint=dynamo_endpoint, table_prefix=table_prefix)
 
-    async def of(serving: Serving, *partitions: int) -> CopyRoot:
+    async def of(serving: Serving, *partitions: int) -> DrainRoot:
         """Copies all, or all of these partitions, and ends."""
-        root = CopyRoot(given, serving.server.store)
-        await root._dynamo.open()
+        root = DrainRoot(given, serving.server.store)
+        await root.dynamo.open()
         await root.drainer._begin()
         await root.drainer.lease.keep()
         owned = root.drainer.lease.owned
@@ -200,7 +197,7 @@ def copying(dynamo_endpoint: str, table_prefix: str, settings: Settings, dynamo:
             await drain.fold()
         root.drainer.lease.owned = owned
         await root.drainer.lease.leave()
-        root._dynamo.close()
+        root.dynamo.close()
         return root
 
     return of

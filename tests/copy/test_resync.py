@@ -13,7 +13,7 @@ import redis
 from inventory.v1 import hold_service_pb2 as hold_pb
 from inventory.v1 import stock_service_pb2 as stock_pb
 
-from inventory_server.copy_root import CopyRoot
+from inventory_server.drain_process import DrainRoot
 from inventory_server.operations.resyncing import Resync
 from inventory_server.stores.copy_leases import CopyLeases
 from inventory_server.stores.copy_store import CopyStore
@@ -131,9 +131,8 @@ async def test_what_changes_meanwhile_is_copied_too(
     await a_day_that_is_lost(first, db, copying)
     trim(db, ONLINE, DELHI)
     given = replace(settings, dynamodb_endpoint=dynamo_endpoint, table_prefix=table_prefix)
-    root = CopyRoot(given, first.server.store)
-    await root.check()
-    root.start()
+    root = DrainRoot(given, first.server.store)
+    draining = asyncio.create_task(root.run())
     numbers, is_over = count(), asyncio.Event()
 
     async def goes_on() -> None:
@@ -156,7 +155,8 @@ async def test_what_changes_meanwhile_is_copied_too(
     is_over.set()
     await changing
     await until_copied(db, leases_of(first))
-    await root.stop()
+    root.stop()
+    await draining
     assert await lacking(leases_of(first)) == 0, "the drainer does not take it back"
     await assert_restored(first, db, restore, serve)
 

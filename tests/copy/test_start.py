@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from inventory_server import copy_root
+from inventory_server import copy_root, copy_tools
 from inventory_server.server import Server, StartError
 from inventory_server.settings import Settings
 from tests.calls import key, level_of, place, refused, set_stock
@@ -31,7 +31,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "double")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "double")
     monkeypatch.setattr(copy_root, "CHECK_S", 2.0)
-    monkeypatch.setattr(copy_root, "TIMEOUT_S", 2.0)
+    monkeypatch.setattr(copy_tools, "TIMEOUT_S", 2.0)
 
 
 @pytest.fixture
