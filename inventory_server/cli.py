@@ -52,6 +52,14 @@ def serve(
     port: Annotated[
         int, Env(envvar="INVENTORY_PORT", help="Port of the gRPC server; 0 takes a free one.")
     ] = _DEFAULTS.port,
+    metrics_port: Annotated[
+        int | None,
+        Env(
+            envvar="INVENTORY_METRICS_PORT",
+            help="Port of the metrics, in Prometheus's form, at /metrics; 0 takes a free one."
+            " Without it there are none.",
+        ),
+    ] = _DEFAULTS.metrics_port,
     redis_url: Annotated[
         str,
         Env(

@@ -10,6 +10,7 @@ from asyncio.subprocess import PIPE, Process
 from typing import Final
 
 from inventory_server import drain_process
+from inventory_server.domain.copy import CopyReport
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,8 @@ class DrainChild:
     def __init__(self, order: bytes) -> None:
         """`order` is what `drain_process.pack_order` makes."""
         self._order = order
+        self.report = CopyReport()
+        """How the copy stands, as it has said last."""
         self._process: Process | None = None
         self._stopping = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -64,6 +67,7 @@ class DrainChild:
             process = self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", drain_process.__name__),
                 stdin=PIPE,
+                stdout=PIPE,
                 # Its own session: Ctrl-C is for the server, which then stops it.
                 start_new_session=True,
             )
@@ -71,15 +75,21 @@ class DrainChild:
             return str(error)
         assert process.stdin is not None  # noqa: S101 - it is a pipe
         process.stdin.write(self._order)
-        ended = asyncio.ensure_future(process.wait())
+        ended = asyncio.ensure_future(self._listen(process))
         stopping = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         process.stdin.close()
-        try:
-            # It ends itself in that time.
-            return await asyncio.wait_for(ended, drain_process.STOP_S + 5)
-        except TimeoutError:
+        # It ends itself in that time.
+        await asyncio.wait((ended,), timeout=drain_process.STOP_S + 5)
+        if not ended.done():
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            return await process.wait()
+        return await ended
+
+    async def _listen(self, process: Process) -> int:
+        """Takes in what it says, until it ends; answers its status."""
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        while line := await process.stdout.readline():
+            self.report = drain_process.parse_report(line)
+        return await process.wait()

@@ -9,20 +9,23 @@ comes, the drainer copies what it has begun, gives its leases back, and ends.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 import uvloop
 
 from inventory_server.call_log import set_up_logging
 from inventory_server.copy_tools import make_copy_dynamo
-from inventory_server.domain.copy import CopiedStore
+from inventory_server.domain.copy import CopiedStore, CopyReport
 from inventory_server.domain.errors import InventoryError
 from inventory_server.operations.draining import Drainer
 from inventory_server.settings import Settings
@@ -38,6 +41,7 @@ log = logging.getLogger(__name__)
 
 STOP_S: Final = 10.0
 """So long it may take to end; what is not copied then is copied by who comes next."""
+REPORT_S: Final = 0.5
 
 
 def pack_order(settings: Settings, redis_url: str, store_id: str) -> bytes:
@@ -53,10 +57,36 @@ def parse_order(line: str) -> tuple[Settings, str]:
     return Settings(**told), order["store_id"]
 
 
+def parse_report(line: bytes) -> CopyReport:
+    """A line of what it says how it stands."""
+    lags, *numbers = json.loads(line)
+    return CopyReport(tuple(lags), *numbers)
+
+
+class _Reports:
+    """Says on stdout how the copy stands, for the server's metrics."""
+
+    def __init__(self) -> None:
+        self._said = CopyReport()
+        self._said_at = 0.0
+
+    def say(self, report: CopyReport) -> None:
+        """Says it, where it is new."""
+        now = monotonic()
+        if report != self._said and now - self._said_at >= REPORT_S:
+            self._said, self._said_at = report, now
+            # Whoever does not listen any more has ended, and so will this.
+            with contextlib.suppress(BrokenPipeError):
+                os.write(1, json.dumps(report).encode() + b"\n")
+
+
 class DrainRoot:
     """Builds a drainer, and runs it."""
 
-    def __init__(self, settings: Settings, store: RedisStore) -> None:
+    def __init__(
+        self, settings: Settings, store: RedisStore,
+        report: Callable[[CopyReport], None] = lambda _: None,
+    ) -> None:  # fmt: skip
         self._store = store
         names = copy_table_names(settings.table_prefix)
         self.dynamo = make_copy_dynamo(settings)
@@ -66,7 +96,7 @@ class DrainRoot:
         )
         reader = CopyReader(self.dynamo, names)
         source = CopySource(store)
-        self.drainer = Drainer(source, copy, self._leases, reader, self._register)
+        self.drainer = Drainer(source, copy, self._leases, reader, self._register, report)
 
     async def run(self) -> None:
         """Drains until `stop`. Raises StoreUnavailable where there is no way to DynamoDB."""
@@ -108,7 +138,7 @@ async def drain(settings: Settings, store_id: str) -> None:
         store = await opener.look()
         if store.store_id != store_id:
             raise StoreRefusedError(f"Redis has the store {store.store_id or '-'}, not {store_id}")
-        root = DrainRoot(settings, store)
+        root = DrainRoot(settings, store, _Reports().say)
         threading.Thread(
             target=_stop_with_stdin, args=(asyncio.get_running_loop(), root), daemon=True
         ).start()

@@ -25,8 +25,10 @@ from inventory_server.call_log import CallLog
 from inventory_server.catalog_root import CatalogRoot
 from inventory_server.copy_root import CopyRoot, refuse_lost_store
 from inventory_server.domain import limits
+from inventory_server.domain.copy import CopyReport
 from inventory_server.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 from inventory_server.health import HealthMonitor, HealthServicer
+from inventory_server.metrics import Metrics
 from inventory_server.operations.audit import AuditOperations
 from inventory_server.operations.availability import AvailabilityOperations
 from inventory_server.operations.expiry import Expiry, Sweeper
@@ -99,6 +101,7 @@ class Server:
         self.health: HealthMonitor
         self.catalog: CatalogRoot | None = None
         self.copy: CopyRoot | None = None
+        self.metrics: Metrics | None = None
         self._url = settings.redis_url
         self._opener: StoreOpener
         self._guard: Guard
@@ -250,6 +253,24 @@ class Server:
                 f"cannot listen on {address}: is another server there,"
                 " or is it no address of this machine?"
             ) from error
+        self._serve_metrics()
+
+    def _serve_metrics(self) -> None:
+        settings = self.settings
+        if settings.metrics_port is None:
+            return
+        self.metrics = Metrics(self._copy_report if settings.has_copy else None)
+        try:
+            self.metrics.start(settings.host, settings.metrics_port)
+        except OSError as error:
+            self.metrics = None
+            raise StartError(
+                f"cannot answer for metrics on {settings.host}:{settings.metrics_port}: {error}"
+            ) from error
+        log.info("metrics at http://%s:%d/metrics", settings.host, self.metrics.port)
+
+    def _copy_report(self) -> CopyReport:
+        return self.copy.drainer.report if self.copy is not None else CopyReport()
 
     def _watching(self, stream: str, stock: StockOperations) -> Watching:
         store, settings = StreamStore(self.store, stream), self.settings
@@ -266,6 +287,8 @@ class Server:
             self.health.wake()
 
     async def _close_store(self) -> None:
+        if self.metrics is not None:
+            self.metrics.stop()
         if hasattr(self, "store"):
             await self.store.drain()
         if hasattr(self, "_opener") and self._opener.connection is not None:

@@ -24,6 +24,8 @@ class Settings:
 
     host: str = "127.0.0.1"
     port: int = 8061
+    metrics_port: int | None = None
+    """Where metrics are answered; 0 takes a free one. None: nowhere."""
     redis_url: str = ""
     """Empty: the server starts a redis-server of its own (embedded mode)."""
     dynamodb_endpoint: str = ""
@@ -63,6 +65,7 @@ class Settings:
         self._check(self.durability in DURABILITIES, "durability", "one of require, warn, declared")
         self._check(self.log_format in ("text", "json"), "log_format", "text or json")
         self._check(0 <= self.port <= 65535, "port", "0 to 65535")
+        self._check(0 <= (self.metrics_port or 0) <= 65535, "metrics_port", "0 to 65535")
         self._check(1 <= self.partitions <= 4096, "partitions", "1 to 4096")
         for name in ("store_timeout_s", "stall_timeout_s", "drain_timeout_s"):
             self._check(0 < getattr(self, name) <= 3600, name, "more than 0, at most 3600")

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from math import inf
+from typing import Final, NamedTuple
+
+LAG_BOUNDS_MS: Final = (
+    *(50, 100, 200, 300, 400, 500, 750, 1_000, 1_500, 2_000, 3_000, 5_000),
+    *(10_000, 30_000, 60_000, 300_000, 3_600_000, inf),
+)
 
 
 class JournalEntry(NamedTuple):
@@ -114,3 +120,15 @@ class CopiedStore(NamedTuple):
     partitions: int
     schema: str
     epoch: int
+
+
+class CopyReport(NamedTuple):
+    """What a drainer has done since it was started, and how late it is."""
+
+    lags: tuple[int, ...] = ()
+    """How many movements became durable within each of LAG_BOUNDS_MS of their making."""
+    lag_sum_ms: int = 0
+    waiting_ms: int = 0
+    """How long the oldest movement that is not copied has been waiting; 0 where all are."""
+    not_copied: int = 0
+    """Movements that were trimmed before they were copied."""

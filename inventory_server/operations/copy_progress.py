@@ -5,15 +5,11 @@ from __future__ import annotations
 import logging
 from bisect import bisect_left
 from dataclasses import dataclass, field
-from math import inf
 from typing import Final
 
-log = logging.getLogger(__name__)
+from inventory_server.domain.copy import LAG_BOUNDS_MS, CopyReport
 
-LAG_BOUNDS_MS: Final = (
-    *(50, 100, 200, 300, 400, 500, 750, 1_000, 1_500, 2_000, 3_000, 5_000),
-    *(10_000, 30_000, 60_000, 300_000, 3_600_000, inf),
-)
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -39,6 +35,7 @@ class CopyProgress:
     partitions: dict[int, PartitionProgress] = field(default_factory=dict)
     lags: list[int] = field(default_factory=lambda: [0] * len(LAG_BOUNDS_MS))
     """How many movements became durable within each of LAG_BOUNDS_MS."""
+    lag_sum_ms: int = 0
     _is_late: bool = False
 
     def of(self, partition: int) -> PartitionProgress:
@@ -48,6 +45,7 @@ class CopyProgress:
     def copied(self, lag_ms: int) -> None:
         """A movement became durable so long after it was made."""
         self.lags[bisect_left(LAG_BOUNDS_MS, lag_ms)] += 1
+        self.lag_sum_ms += lag_ms
 
     def lag_ms(self, now_ms: int) -> int:
         """How long the oldest movement that is not copied has been waiting."""
@@ -63,11 +61,13 @@ class CopyProgress:
                 return bound
         return 0.0
 
-    def tell(self, now_ms: int) -> None:
-        """Logs when the copy becomes late, and when it is no longer."""
+    def tell(self, now_ms: int) -> CopyReport:
+        """Answers how it stands; logs when the copy becomes late, and when it is no longer."""
         lag_ms = self.lag_ms(now_ms)
         if lag_ms > self.LATE_MS and not self._is_late:
             log.warning("the durable copy is %.0f s late", lag_ms / 1000)
         elif lag_ms <= self.LATE_MS and self._is_late:
             log.info("the durable copy is no longer late: %.1f s", lag_ms / 1000)
         self._is_late = lag_ms > self.LATE_MS
+        not_copied = sum(p.not_copied for p in self.partitions.values())
+        return CopyReport(tuple(self.lags), self.lag_sum_ms, lag_ms, not_copied)

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
+from inventory_server.domain.copy import CopyReport
 from inventory_server.domain.errors import InventoryError
 from inventory_server.operations.copy_progress import CopyProgress
 from inventory_server.operations.drain_leases import DrainLeases
@@ -44,13 +45,17 @@ class Drainer:
     def __init__(
         self, source: CopySource, store: CopyStore, leases: CopyLeases, reader: CopyReader,
         register: Callable[[float], Awaitable[None]],
+        report: Callable[[CopyReport], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        """`register` says, by a deadline, which store the copy is of."""
+        """`register` says, by a deadline, which store the copy is of. `report` is told how it
+        stands, some times a second.
+        """
         self._source = source
         self._store = store
         self._leases = leases
         self._reader = reader
         self._register = register
+        self._report = report
         self._loop = asyncio.get_running_loop()
         self._drains: dict[int, PartitionDrain] = {}
         self._stopping = asyncio.Event()
@@ -99,7 +104,7 @@ class Drainer:
             if drain.has_work(places[number])
         ]
         ended = await asyncio.gather(*work, return_exceptions=True)
-        self.progress.tell(await self._source.now_ms())
+        self._report(self.progress.tell(await self._source.now_ms()))
         for error in ended:
             if isinstance(error, BaseException):
                 raise error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -10,15 +11,17 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
 from inventory_server.drain_process import pack_order, parse_order
+from inventory_server.server import StartError
 from inventory_server.settings import Settings
 from tests.calls import set_stock
 from tests.copy.day import ONLINE, until_copied
 from tests.copy.entries import soon, until
-from tests.eventually import eventually
+from tests.eventually import eventually, eventually_async
 from tests.processes import DurableRedis, is_running
 from tests.serving import Running
 
@@ -98,3 +101,37 @@ def test_an_order_says_everything(copied_settings: Settings) -> None:
     told = replace(copied_settings, redis_url="unix:///somewhere")
     assert parse_order(line.decode()) == (told, "abc")
     assert json.loads(line)["store_id"] == "abc"
+
+
+async def test_metrics_say_how_late_the_copy_is(serve_with, copied_settings, dynamo, db) -> None:
+    serving = await serve_with(replace(copied_settings, metrics_port=0))
+    await set_stock(serving.stock, 1)
+    await set_stock(serving.stock, 2)
+
+    async def told() -> dict[str, float]:
+        url = f"http://127.0.0.1:{serving.server.metrics.port}/metrics"
+        text = await asyncio.to_thread(lambda: urlopen(url, timeout=5).read().decode())
+        lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, value in lines}
+
+    async def are_counted() -> bool:
+        return (await told())["inventory_copy_lag_seconds_count"] == 2
+
+    await eventually_async(are_counted)
+    found = await told()
+    assert 0 < found["inventory_copy_lag_seconds_sum"] < 60
+    assert found['inventory_copy_lag_seconds_bucket{le="+Inf"}'] == 2
+    assert found['inventory_copy_lag_seconds_bucket{le="0.05"}'] <= 2
+    assert found["inventory_copy_lost_movements"] == 0
+    assert found["inventory_copy_waiting_seconds"] < 60
+    assert found["process_resident_memory_bytes"] > 0
+
+
+async def test_without_a_copy_metrics_speak_of_none(serve_with, settings) -> None:
+    serving = await serve_with(replace(settings, metrics_port=0))
+    url = f"http://127.0.0.1:{serving.server.metrics.port}/metrics"
+    text = await asyncio.to_thread(lambda: urlopen(url, timeout=5).read().decode())
+    assert "inventory_copy" not in text
+    taken = replace(settings, metrics_port=serving.server.metrics.port)
+    with pytest.raises(StartError, match="cannot answer for metrics"):
+        await serve_with(taken)

@@ -47,7 +47,8 @@ OUTSIDE_THE_LAYERS = {
     "catalog_root": {*LAYERS, "embedded_dynamo", "sample_data", "settings"},
     "copy_root": {*LAYERS, "copy_tools", "drain_child", "drain_process", "settings"},
     "copy_tools": {*LAYERS, "embedded_redis", "settings"},
-    "drain_child": {"drain_process"},
+    "drain_child": {"domain", "drain_process"},
+    "metrics": {"domain"},
     "drain_process": {*LAYERS, "call_log", "copy_tools", "settings"},
     "sample_data": {"domain", "operations", "stores"},
     "health": {"domain", "stores"},
@@ -64,7 +65,7 @@ OUTSIDE_THE_LAYERS = {
     },
     "server": {
         *LAYERS, "call_log", "catalog_root", "copy_root", "embedded_redis", "health",
-        "sample_data", "settings",
+        "metrics", "sample_data", "settings",
     },
 }  # fmt: skip
 """Only the composition root sees everything: server.py, catalog_root.py, copy_*.py, drain_*.py."""
@@ -89,6 +90,7 @@ LIBRARIES = {
         "verify_command",
     },
     "sqlite3": {"stores"},
+    "prometheus_client": {"metrics"},
 }
 """Where each library may be used: what a layer does not know, it cannot leak."""
 
