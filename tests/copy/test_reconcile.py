@@ -21,6 +21,7 @@ from tests.copy.day import DELHI, ONLINE, PLACES, a_day
 from tests.copy.entries import soon, until
 from tests.copy.serving import PARTITIONS, marks, world
 from tests.copy.snapshots import put_back, snapshot
+from tests.eventually import eventually_async
 from tests.fold import assert_journal_folds_to_state, stored_levels
 
 BOTH = (line(quantity=3), line(quantity=4, location="store:DELHI"))
@@ -46,6 +47,19 @@ async def place_some(serving: Serving) -> dict[str, str]:
     }
 
 
+async def expire_one(serving: Serving) -> str:
+    """A hold that has expired; its id."""
+    made = await place(serving.holds, *BOTH, metadata=key("paid-late"), ttl_s=1)
+    hold_id = made.hold.hold_id
+
+    async def has_expired() -> bool:
+        hold = (await serving.holds.GetHold(hold_pb.GetHoldRequest(hold_id=hold_id))).hold
+        return bool(hold.state == hold_pb.HOLD_STATE_EXPIRED)
+
+    await eventually_async(has_expired)
+    return hold_id
+
+
 async def end_some(serving: Serving, ids: dict[str, str]) -> None:
     """Ends all but one, in all ways."""
     holds = serving.holds
@@ -65,9 +79,17 @@ async def test_levels_policies_holds_journals_and_alerts_are_what_they_were(
         lines=[stock_pb.SetStockLine(sku="OLD", location="online", on_hand=7)], reason=1
     )
     await first.stock.SetStock(counted, metadata=key("before"))
+    sold_a_part = hold_pb.ConfirmHoldRequest(
+        hold_id=ids["late"], lines=[line(quantity=2)], keep_rest=True
+    )
+    await first.holds.ConfirmHold(sold_a_part, metadata=key("a-part"))
+    expired = await expire_one(first)
     await copying(first)
     old, had = snapshot(db), marks(db)
     await end_some(first, ids)
+    await first.holds.ConfirmHold(
+        hold_pb.ConfirmHoldRequest(hold_id=expired, rehold_if_expired=True)
+    )
     await a_day(first.stock, first.holds, 12, seed=5)
     kept = await place(first.holds, *BOTH, metadata=key("kept"))
     cursor = (await set_stock(first.stock, 0, sku="SOLD-OUT")).cursor
@@ -90,9 +112,12 @@ async def test_levels_policies_holds_journals_and_alerts_are_what_they_were(
     again = first.holds.PlaceHold(hold_pb.PlaceHoldRequest(lines=BOTH), metadata=key("kept"))
     assert (await again).hold == kept.hold
     assert dict(await again.trailing_metadata())["idempotent-replayed"] == "true"
-    call = first.stock.SetStock(counted, metadata=key("before"))
-    await call
-    assert dict(await call.trailing_metadata())["idempotent-replayed"] == "true"
+    for call in (
+        first.stock.SetStock(counted, metadata=key("before")),
+        first.holds.ConfirmHold(sold_a_part, metadata=key("a-part")),
+    ):
+        await call
+        assert dict(await call.trailing_metadata())["idempotent-replayed"] == "true"
     watched = first.stock.WatchStock(stock_pb.WatchStockRequest(cursor=cursor))
     assert (await refused(watched.read())).reason == "CURSOR_EXPIRED"
     await place(first.holds, *BOTH, metadata=key("more"))
