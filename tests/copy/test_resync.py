@@ -9,22 +9,18 @@ from itertools import count
 from typing import Any
 
 import pytest
-import redis
 from inventory.v1 import hold_service_pb2 as hold_pb
-from inventory.v1 import stock_service_pb2 as stock_pb
 
 from inventory_server.copy_root import CopyRoot
 from inventory_server.operations.resyncing import Resync
 from inventory_server.stores.copy_leases import CopyLeases
 from inventory_server.stores.copy_store import CopyStore
 from inventory_server.stores.resync_source import ResyncSource
-from tests.calls import key, line, place, set_stock
-from tests.copy.conftest import Serving
-from tests.copy.day import DELHI, ONLINE, PLACES, a_day, until_copied
-from tests.copy.entries import soon, until
-from tests.copy.serving import PARTITIONS, marks, world
-
-BOTH = (line(quantity=3), line(quantity=4, location="store:DELHI"))
+from tests.calls import key, place, set_stock
+from tests.copy.day import DELHI, ONLINE, PLACES, until_copied
+from tests.copy.entries import until
+from tests.copy.losing import BOTH, a_day_that_is_lost, assert_restored, lacking, trim
+from tests.copy.serving import PARTITIONS, world
 
 
 @pytest.fixture
@@ -35,57 +31,6 @@ def resync(run_copy_command: Any) -> Any:
 @pytest.fixture
 def status(run_copy_command: Any) -> Any:
     return partial(run_copy_command, "status")
-
-
-def trim(db: redis.Redis, *partitions: int) -> None:
-    """Takes all but the last movement out of these journals, copied or not."""
-    for n in partitions:
-        last = marks(db)[n]
-        db.hset(f"inv:{{{n}}}:meta", "kept_from", last)
-        db.xtrim(f"inv:{{{n}}}:journal", minid=f"{last}-0")
-
-
-async def lacking(leases: CopyLeases) -> int:
-    return sum(there.lacking for there in await leases.partitions(range(PARTITIONS), soon()))
-
-
-async def a_day_that_is_lost(
-    serving: Serving, db: redis.Redis, copying: Any, *, is_home_lost: bool = True
-) -> None:
-    """The copy has things that are gone since, lacks others, and some are old there."""
-    stock, holds = serving.stock, serving.holds
-    await a_day(stock, holds, 5)
-    for location in PLACES:
-        await set_stock(stock, 0, sku="WAS", location=location)
-    gone, sold = [
-        (await place(holds, *BOTH, metadata=key(name))).hold.hold_id for name in ("gone", "sold")
-    ]
-    if copying:
-        await copying(serving)
-    was = [stock_pb.DeleteStockLevelsLine(sku="WAS", location=at) for at in PLACES]
-    await stock.DeleteStockLevels(stock_pb.DeleteStockLevelsRequest(lines=was))
-    default = [stock_pb.SetStockPolicyLine(location="store:DELHI", safety_stock=1)]
-    await stock.SetStockPolicy(stock_pb.SetStockPolicyRequest(lines=default))
-    await holds.ConfirmHold(hold_pb.ConfirmHoldRequest(hold_id=sold))
-    await holds.ReleaseHold(hold_pb.ReleaseHoldRequest(hold_id=gone))
-    if is_home_lost:
-        # As after its retention time.
-        db.delete(f"inv:{{{ONLINE}}}:hold:{gone}")
-        assert db.lrem(f"inv:{{{ONLINE}}}:ended", 0, gone) == 1
-    await a_day(stock, holds, 6, seed=5)
-    await place(holds, *BOTH, metadata=key("open"))
-
-
-async def assert_restored(serving: Serving, db: redis.Redis, restore: Any, serve: Any) -> None:
-    """What a restore makes is what the store was, without a repair."""
-    before = world(db)
-    await serving.stop()
-    db.flushall()
-    told = await restore()
-    assert (told.exit_code, "REPAIR" in told.output) == (0, False), told.output
-    assert world(db) == before
-    again = await serve()
-    assert await again.discrepancies() == []
 
 
 @pytest.mark.parametrize(
