@@ -121,12 +121,12 @@ async def _never_placed(
 async def _history(
     reader: CopyReader, store_id: str, hold_id: str, partitions: Mapping[int, RestoredPartition]
 ) -> list[JournalEntry]:
-    """A hold's movements that are restored."""
+    """A hold's movements that are restored, or were by an earlier restore."""
     return [
         entry
         for entry in await reader.history_of_hold(store_id, hold_id)
-        if entry.epoch < partitions[entry.partition].epoch
-        or entry.seq <= partitions[entry.partition].seq
+        if entry.seq <= partitions[entry.partition].seq
+        and not await reader.is_superseded(store_id, entry, partitions[entry.partition].epoch)
     ]
 
 

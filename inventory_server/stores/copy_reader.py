@@ -131,6 +131,13 @@ class CopyReader:
         pages = self._pages(self._names.movements, "of_hold", key, index=index)
         return _by_time([parse_movement_item(item) async for items in pages for item in items])
 
+    async def is_superseded(self, store_id: str, entry: JournalEntry, last_epoch: int) -> bool:
+        """Whether the store went on, after a restore, with another movement in its place."""
+        for epoch in range(entry.epoch + 1, last_epoch + 1):
+            if await self._movement(store_id, epoch, entry.partition, entry.seq):
+                return True
+        return False
+
     async def _movement(
         self, store_id: str, epoch: int, partition: int, seq: int
     ) -> list[JournalEntry]:

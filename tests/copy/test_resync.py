@@ -13,6 +13,7 @@ from inventory.v1 import hold_service_pb2 as hold_pb
 
 from inventory_server.copy_root import CopyRoot
 from inventory_server.operations.resyncing import Resync
+from inventory_server.stores import resync_source
 from inventory_server.stores.copy_leases import CopyLeases
 from inventory_server.stores.copy_store import CopyStore
 from inventory_server.stores.resync_source import ResyncSource
@@ -21,6 +22,12 @@ from tests.copy.day import DELHI, ONLINE, PLACES, until_copied
 from tests.copy.entries import until
 from tests.copy.losing import BOTH, a_day_that_is_lost, assert_restored, lacking, trim
 from tests.copy.serving import PARTITIONS, world
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read at once is little, so that a partition has many pages."""
+    monkeypatch.setattr(resync_source, "_STATES_A_READ", 2)
 
 
 @pytest.fixture
@@ -177,6 +184,21 @@ async def test_while_nobody_copies_what_changes_the_copy_is_not_called_complete(
     told = await resync()
     assert (told.exit_code, f"no server copies partition {ONLINE}" in told.output) == (2, True)
     assert await lacking(leases_of(first)) > 0
+
+
+async def test_what_was_trimmed_and_no_server_has_noticed_yet_is_waited_for(
+    serve, db, copying, resync, leases_of, monkeypatch
+) -> None:
+    """The copy itself does not know yet that it lacks something."""
+    first = await serve()
+    await a_day_that_is_lost(first, db, copying)
+    trim(db, ONLINE)
+    assert await lacking(leases_of(first)) == 0
+    monkeypatch.setattr(Resync, "PATIENCE_S", 0.5)
+    told = await resync()
+    assert (told.exit_code, f"no server copies partition {ONLINE}" in told.output) == (2, True)
+    await copying(first)
+    assert "Resynced 1 partitions" in (await resync()).output
 
 
 async def test_without_a_copy_or_with_another_stores_nothing_is_written(
