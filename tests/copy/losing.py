@@ -45,8 +45,6 @@ async def a_day_that_is_lost(
         await copying(serving)
     was = [stock_pb.DeleteStockLevelsLine(sku="WAS", location=at) for at in PLACES]
     await stock.DeleteStockLevels(stock_pb.DeleteStockLevelsRequest(lines=was))
-    default = [stock_pb.SetStockPolicyLine(location="store:DELHI", safety_stock=1)]
-    await stock.SetStockPolicy(stock_pb.SetStockPolicyRequest(lines=default))
     await holds.ConfirmHold(hold_pb.ConfirmHoldRequest(hold_id=sold))
     await holds.ReleaseHold(hold_pb.ReleaseHoldRequest(hold_id=gone))
     if is_home_lost:
@@ -54,7 +52,15 @@ async def a_day_that_is_lost(
         db.delete(f"inv:{{{ONLINE}}}:hold:{gone}")
         assert db.lrem(f"inv:{{{ONLINE}}}:ended", 0, gone) == 1
     await a_day(stock, holds, 6, seed=5)
+    for location in PLACES:
+        await set_default(stock, location, 1)
     await place(holds, *BOTH, metadata=key("open"))
+
+
+async def set_default(stock: Any, location: str, safety_stock: int) -> None:
+    """The policy of levels that are made from now on."""
+    line = stock_pb.SetStockPolicyLine(location=location, safety_stock=safety_stock)
+    await stock.SetStockPolicy(stock_pb.SetStockPolicyRequest(lines=[line]))
 
 
 async def assert_restored(serving: Serving, db: redis.Redis, restore: Any, serve: Any) -> None:
