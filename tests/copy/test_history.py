@@ -422,6 +422,32 @@ async def test_a_page_over_a_gap_of_the_copy_reads_so_much_and_no_more(
     db.flushall()
 
 
+async def test_a_time_long_past_is_found_without_reading_down_to_it(
+    start, db, dynamo, names, monkeypatch
+) -> None:
+    one = await start()
+    for n in range(80):
+        await set_stock(one.stock, n)
+    everything = await listed(one.stock, {"location": "online"})
+    await until_copied(db, CopyLeases(dynamo, names, one.server.store.store_id))
+    assert await trim(one, 1) > 70
+    reads, real = [], CopyWalk.before
+
+    async def counted(self: CopyWalk, *args: int) -> Any:
+        reads.append(args)
+        return await real(self, *args)
+
+    monkeypatch.setattr(CopyWalk, "before", counted)
+    early = {"location": "online", "to_time": everything[-3].time}
+    found = list((await page_of(one.stock, early, 10)).movements)
+    assert found == [
+        m for m in everything if m.time.ToNanoseconds() < early["to_time"].ToNanoseconds()
+    ]
+    assert found
+    assert len(reads) <= 2
+    db.flushall()
+
+
 async def test_a_hold_is_found_whole_wherever_its_movements_are(start, db, dynamo, names) -> None:
     """Its journal is full of others, and all is trimmed."""
     one = await start()
