@@ -1,7 +1,7 @@
 """Redis is lost in one instant under load, and the server killed: the store comes back from its
 copy, each partition as it was at one moment, and restore says which, and what is lost.
 
-`INVENTORY_WIPED_CHANGES` is how many changes are made before; 20000 is the full size.
+`INVENTORY_WIPED_CHANGES` is about how many changes are made before.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from tests.fold import Folded, assert_indexes, stored_holds, stored_levels
 from tests.processes import DurableRedis
 from tests.serving import PROGRAM, Running
 
-CHANGES = int(os.environ.get("INVENTORY_WIPED_CHANGES", "300"))
+CHANGES = int(os.environ.get("INVENTORY_WIPED_CHANGES", "200"))
 CALLERS = 4
 DELHI, SURAT, ONLINE = range(PARTITIONS)
 LADDER_S = range(6, 240, 3)
@@ -152,7 +152,7 @@ def lose(server: Running, store: DurableRedis, proxy: Any, names: Any) -> Lost:
         busy.place("away")
         confirm(busy, "away")
         busy.let_and_wait(CHANGES // 2)
-        eventually(lambda: gap.passed > 30 and stuck.refused > place_s[DELHI], timeout_s=60)
+        eventually(lambda: len(gap.passed) > 40 and stuck.refused > place_s[DELHI], timeout_s=60)
         told = len(busy.told)
         busy.let(10**4)
         eventually(lambda: len(busy.told) > told + 5)
@@ -207,7 +207,7 @@ def assert_restore_says_what_it_did(output: str, lost: Lost) -> None:
             wanted = (there.reached + 1, there.left_out[-1], len(there.left_out))
         assert said[n].left_out == wanted, output
         assert there.ids.items() <= {s: e["id"] for s, e in lost.journals[n]}.items()
-    assert said[ONLINE].left_out[2] > 30
+    assert said[ONLINE].left_out[2] > 10
     gap = next(seq for seq, entry in lost.journals[ONLINE] if entry["reference"] == GAP)
     assert said[ONLINE].seq < gap <= said[ONLINE].left_out[1]
 

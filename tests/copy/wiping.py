@@ -78,14 +78,16 @@ def folded_up_to(journals: Journals, reached: dict[int, int]) -> Folded:
 
 # Faults that are meant for one thing
 
+NONE = {"S": ""}
+
 
 class GapAfter:
     """Writes that have this word in them fail; of the others, those of a partition are noted."""
 
     def __init__(self, word: str, partition: int) -> None:
         self._word, self._partition = word.encode(), f"/{partition}/"
-        self.passed = 0
-        """Movements of the partition that were written since it was refused first."""
+        self.passed: set[str] = set()
+        """Places of the partition's movements that were written since it was refused first."""
         self._is_refused = False
 
     def __call__(self, exchange: Exchange) -> Reply | None:
@@ -95,8 +97,8 @@ class GapAfter:
         if self._is_refused:
             for requests in json.loads(exchange.body)["RequestItems"].values():
                 items = [one.get("PutRequest", {}).get("Item", {}) for one in requests]
-                runs = [item["journal"]["S"] for item in items if "journal" in item]
-                self.passed += sum(self._partition in run for run in runs)
+                own = [item for item in items if self._partition in item.get("journal", NONE)["S"]]
+                self.passed |= {item["place"]["S"] for item in own}
         return exchange.forward(exchange.body)
 
 
