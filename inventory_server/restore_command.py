@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -20,8 +21,11 @@ from inventory_server.copy_options import (
 from inventory_server.copy_tools import CopyTools, redis_url_of
 from inventory_server.domain.base_error import iso_time
 from inventory_server.operations.restored_partition import CopyDamagedError
-from inventory_server.operations.restoring import Restored, RestoreRefusedError
+from inventory_server.operations.restoring import Reached, Restored, RestoreRefusedError
 from inventory_server.settings import AWS, Settings
+
+HOLDS_NAMED: Final = 20
+"""Of the holds that a restore had to repair levels for, so many are named."""
 
 
 def restore(
@@ -52,17 +56,38 @@ def restore(
         f"Restored store {done.store.store_id} at epoch {done.store.epoch}: {done.levels} levels,"
         f" {done.open_holds} open holds, {done.ended_holds} ended ones."
     )
-    if done.newest_ms:
-        typer.echo(
-            f"The partitions' last movements are of {iso_time(done.oldest_ms)} to"
-            f" {iso_time(done.newest_ms)}; what came later and was not copied is lost."
-        )
+    _tell_reached(done.reached)
     if done.repairs:
         typer.echo(
             f"{done.repairs} changes were made to levels, so that they fit holds over several"
             " partitions that were on their way; they are movements REPAIR, by restore."
         )
+    if done.repaired_holds:
+        more = len(done.repaired_holds) - HOLDS_NAMED
+        named = ", ".join(done.repaired_holds[:HOLDS_NAMED])
+        typer.echo(f"Look at these holds: {named}" + (f", and {more} more." if more > 0 else "."))
     typer.echo("Start the servers, and then run: inventory-server verify")
+
+
+def _tell_reached(reached: Sequence[Reached]) -> None:
+    """The moment that each partition came back to, and what is known of what came later."""
+    for one in reached:
+        came = f"up to movement {one.seq} of {iso_time(one.at_ms)}" if one.seq else "empty"
+        past = f"; the last {one.past_mark} were past its watermark" if one.past_mark else ""
+        typer.echo(f"Partition {one.number} came back {came}{past}.")
+        lost = one.left_out
+        if lost.copied:
+            typer.echo(
+                f"  It had come to movement {lost.last_seq} of {iso_time(lost.last_ms)} or"
+                f" further: {lost.first_seq} to {lost.last_seq} were on their way and are lost."
+                f" The copy has {lost.copied} of them, but not all those before them."
+            )
+    times = [one.at_ms for one in reached if one.seq]
+    if times:
+        typer.echo(
+            f"The partitions' last movements are of {iso_time(min(times))} to"
+            f" {iso_time(max(times))}; what came later and was not copied is lost."
+        )
 
 
 async def _restore(settings: Settings, *, retention_s: int, accepts_incomplete: bool) -> Restored:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import Any
 
 import redis
@@ -20,45 +21,56 @@ def unpack_level(packed: str) -> dict[str, Any]:
     return level
 
 
+@dataclass
+class Folded:
+    """What movements come to: levels, holds by id, and locations' default policies."""
+
+    levels: dict[Any, Any] = field(default_factory=dict)
+    """By partition, location and SKU."""
+    holds: dict[Any, Any] = field(default_factory=dict)
+    defaults: dict[Any, str] = field(default_factory=dict)
+    """By partition and location."""
+
+    def take(self, n: int, seq: int, entry: dict[str, str]) -> None:
+        """Goes on by a movement of partition `n`, which has to follow from those before it."""
+        place = (n, entry["location"], entry["sku"])
+        if entry["level"] and not entry["sku"]:
+            assert entry["kind"] == "POLICY", entry
+            policy = entry["level"].removeprefix("0 0 0").removesuffix(" OK")
+            self.defaults[n, entry["location"]] = policy
+        elif entry["level"]:
+            level = unpack_level(entry["level"])
+            # A new level's version is the seq of its first movement, so none is given twice.
+            new = {"on_hand": 0, "held": 0, "version": seq - 1}
+            before = self.levels.get(place, new)
+            on_hand, held = map(int, entry["delta"].split(" "))
+            assert level["on_hand"] == before["on_hand"] + on_hand, entry
+            assert level["held"] == before["held"] + held, entry
+            assert level["version"] == before["version"] + 1, entry
+            self.levels[place] = level
+        elif entry["kind"] == "DELETE":
+            gone = self.levels.pop(place)
+            assert (gone["on_hand"], gone["held"]) == (0, 0), entry
+        if entry["hold"]:
+            assert n == int(entry["hold_id"].split("-")[0]), "a hold stands in its home's journal"
+            self.holds[entry["hold_id"]] = (entry["hold"], entry["record"])
+
+
 def fold(db: redis.Redis, partitions: int = 16) -> tuple[dict[Any, Any], dict[Any, Any]]:
     """Levels by (partition, location, sku) and holds by id, from the journals alone."""
-    levels: dict[Any, Any] = {}
-    holds: dict[Any, Any] = {}
-    defaults: dict[Any, str] = {}
+    folded = Folded()
     for n in range(partitions):
         last = 0
         for entry_id, entry in db.xrange(f"inv:{{{n}}}:journal"):
             seq = int(entry_id.split("-")[0])
             assert entry_id == f"{last + 1}-0", f"a gap in partition {n} after {last}"
             last = seq
-            if entry["level"] and not entry["sku"]:
-                assert entry["kind"] == "POLICY", entry
-                policy = entry["level"].removeprefix("0 0 0").removesuffix(" OK")
-                defaults[n, entry["location"]] = policy
-            elif entry["level"]:
-                level = unpack_level(entry["level"])
-                place = (n, entry["location"], entry["sku"])
-                # A new level's version is the seq of its first movement, so none is given twice.
-                new = {"on_hand": 0, "held": 0, "version": seq - 1}
-                before = levels.get(place, new)
-                on_hand, held = map(int, entry["delta"].split(" "))
-                assert level["on_hand"] == before["on_hand"] + on_hand, entry
-                assert level["held"] == before["held"] + held, entry
-                assert level["version"] == before["version"] + 1, entry
-                levels[place] = level
-            elif entry["kind"] == "DELETE":
-                gone = levels.pop((n, entry["location"], entry["sku"]))
-                assert (gone["on_hand"], gone["held"]) == (0, 0), entry
-            if entry["hold"]:
-                assert n == int(entry["hold_id"].split("-")[0]), (
-                    "a hold stands in its home's journal"
-                )
-                holds[entry["hold_id"]] = (entry["hold"], entry["record"])
+            folded.take(n, seq, entry)
         assert int(db.hget(f"inv:{{{n}}}:meta", "seq") or 0) == last
         _assert_alerts(db, n)
-    for (n, location), policy in defaults.items():
+    for (n, location), policy in folded.defaults.items():
         assert db.hget(f"inv:{{{n}}}:locations", location) == policy
-    return levels, holds
+    return folded.levels, folded.holds
 
 
 KINDS = {"OK": "RECOVERED", "LOW": "LOW", "OUT": "OUT"}
@@ -124,12 +136,13 @@ def assert_journal_folds_to_state(db: redis.Redis, partitions: int = 16) -> None
     stored = stored_holds(db)
     assert stored == {id_: holds[id_] for id_ in stored}
     assert not [id_ for id_ in set(holds) - set(stored) if holds[id_][0].startswith("HELD")]
-    _assert_indexes(db, levels, stored, partitions)
+    assert_indexes(db, levels, stored, partitions)
 
 
-def _assert_indexes(
+def assert_indexes(
     db: redis.Redis, levels: dict[Any, Any], holds: dict[Any, Any], partitions: int
 ) -> None:
+    """Every index names these levels and holds, and levels hold what the holds say."""
     held: dict[Any, int] = defaultdict(int)
     due: dict[Any, dict[str, int]] = defaultdict(dict)
     home_due: dict[int, dict[str, int]] = defaultdict(dict)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from inventory_server.domain.copy import (
     HoldState,
@@ -11,12 +13,26 @@ from inventory_server.domain.copy import (
     PartitionCopy,
     Place,
 )
+from inventory_server.operations.partition_drain import PartitionDrain
 from inventory_server.stores.copy_reader import CopyReader
 from inventory_server.stores.copy_records import hold_state, level_state
 
 
 class CopyDamagedError(Exception):
     """The copy lacks what it says that it has; the sentence says what."""
+
+
+class LeftOut(NamedTuple):
+    """Movements of a partition that were on their way into the copy, and are lost: all from
+    `first_seq` to `last_seq`, which was made at `last_ms`, and perhaps more. Of these the copy
+    has some, but not all before them, so that what they led to is not known.
+    """
+
+    first_seq: int = 0
+    last_seq: int = 0
+    last_ms: int = 0
+    copied: int = 0
+    """How many of them the copy has."""
 
 
 @dataclass(slots=True)
@@ -32,6 +48,9 @@ class RestoredPartition:
     holds: dict[str, HoldState] = field(default_factory=dict)
     resynced_at: Place = field(default_factory=Place)
     """Up to there the copy may lack movements, though no state."""
+    past_mark: int = 0
+    """So many movements are past its watermark, and came back too."""
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def take(self, entry: JournalEntry) -> None:
         """Goes on by a movement."""
@@ -89,4 +108,16 @@ async def read_partition(
             f"partition {copied.number} was copied up to {mark.place.seq}, and its movement"
             f" {found.seq + 1} is not there"
         )
+    found.past_mark = found.seq - mark.place.seq
+    # A drainer writes one batch past the watermark, its items in any order.
+    last = mark.place.seq + PartitionDrain.BATCH
+    beyond = await reader.movements_past_a_gap(store_id, epoch, number, found.seq + 1, last)
+    found.left_out = _left_out(found.seq, beyond)
     return found
+
+
+def _left_out(seq: int, beyond: Sequence[JournalEntry]) -> LeftOut:
+    if not beyond:
+        return LeftOut()
+    last = max(beyond, key=lambda entry: entry.seq)
+    return LeftOut(seq + 1, last.seq, last.at_ms, len({entry.seq for entry in beyond}))

@@ -18,6 +18,7 @@ from inventory_server.domain.model import Level
 from inventory_server.operations.drain_leases import DrainLeases
 from inventory_server.operations.restore_repairs import find_repairs
 from inventory_server.operations.restored_partition import (
+    LeftOut,
     RestoredPartition,
     ended_ms,
     read_partition,
@@ -32,16 +33,29 @@ class RestoreRefusedError(Exception):
     """There is nothing to restore from, or nothing may be restored; the sentence says why."""
 
 
+class Reached(NamedTuple):
+    """Up to where a partition came back: its last movement, made at `at_ms`, and how many of
+    these stood past the watermark; and what was on its way and is lost.
+    """
+
+    number: int
+    seq: int
+    at_ms: int
+    past_mark: int
+    left_out: LeftOut
+
+
 class Restored(NamedTuple):
-    """What came of it. Times are those of the last movements, in ms; 0 where there is none."""
+    """What came of it. `reached`: of the partitions that have movements, or had."""
 
     store: CopiedStore
     levels: int
     open_holds: int
     ended_holds: int
     repairs: int
-    oldest_ms: int
-    newest_ms: int
+    reached: Sequence[Reached]
+    repaired_holds: Sequence[str]
+    """The holds whose changes were in the copy of one partition, and not of another."""
 
 
 class Restore:
@@ -134,9 +148,16 @@ class Restore:
             places.append((partition.seq, partition.seq + len(own)))
             self._tell(f"wrote partition {number + 1} of {len(partitions)}")
         await self._target.finish(store, places)
-        times = [partition.at_ms for partition in partitions.values() if partition.seq] or [0]
-        repaired = sum(map(len, repairs.values()))
-        return Restored(store, levels, holds[True], holds[False], repaired, min(times), max(times))
+        made = [repair for of_partition in repairs.values() for repair in of_partition]
+        reached = [
+            Reached(one.number, one.seq, one.at_ms, one.past_mark, one.left_out)
+            for one in partitions.values()
+            if one.seq or one.left_out.copied
+        ]
+        repaired_holds = sorted({repair.hold_id for repair in made} - {""})
+        return Restored(
+            store, levels, holds[True], holds[False], len(made), reached, repaired_holds
+        )
 
     async def _write_levels(self, partition: RestoredPartition, repairs: Sequence[Repair]) -> int:
         by_location: dict[str, dict[str, Level]] = defaultdict(dict)

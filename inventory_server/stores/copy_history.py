@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from inventory_server.domain.copy import JournalEntry, Watermark
@@ -16,7 +16,7 @@ from inventory_server.domain.errors import CatalogThrottled, StoreUnavailable
 from inventory_server.domain.limits import MOVEMENTS_A_READ
 from inventory_server.domain.model import Movement, MovementFilter
 from inventory_server.stores.copy_leases import CopyLeases
-from inventory_server.stores.copy_records import parse_movement_item, parse_span
+from inventory_server.stores.copy_records import parse_movement_item, parse_span, span_ms
 from inventory_server.stores.copy_tables import (
     BY_HOLD,
     MOVEMENTS_A_RUN,
@@ -91,7 +91,7 @@ class CopyWalk:
         try:
             while low < high:
                 middle = (low + high) // 2
-                found = await self._stretch(partition, middle, middle)
+                found = await self._stretch(partition, middle)
                 if found and found[0].at_ms >= time_ms:
                     high = middle
                 else:
@@ -138,18 +138,30 @@ class CopyWalk:
             IndexName=BY_HOLD, ExpressionAttributeNames={"#hold": "of_hold"},
         )  # fmt: skip
         entries = [parse_movement_item(item) async for items in pages for item in items]
-        return _latest([e for e in entries if e.partition == partition and e.seq < seq])
+        last = (await self._mark(partition)).place.epoch
+        return [
+            entry
+            for entry in entries
+            if entry.partition == partition
+            and entry.seq < seq
+            # What an epoch has past the place where the next one began never was.
+            and (entry.epoch == last or entry in await self._stretch(partition, entry.seq))
+        ]
 
     async def _of_level(self, partition: int, seq: int) -> tuple[list[JournalEntry], int]:
         places: dict[int, int] = {}
+        enough_ms = 0
         async for item in self._spans(partition, seq):
             epoch, of_partition, seqs = parse_span(item)
+            # Spans come by time; where the clock was set back, later seqs have earlier times.
+            if span_ms(item) < enough_ms - self.CLOCK_MARGIN_MS:
+                break
             if of_partition == partition:
                 for one in seqs:
                     if one < seq:
                         places[one] = max(epoch, places.get(one, 0))
-            if len(places) >= MOVEMENTS_A_READ:
-                break
+            if not enough_ms and len(places) >= MOVEMENTS_A_READ:
+                enough_ms = span_ms(item)
         last = sorted(places, reverse=True)[:MOVEMENTS_A_READ]
         runs: dict[tuple[int, int], list[int]] = defaultdict(list)
         for one in last:
@@ -170,7 +182,7 @@ class CopyWalk:
         values = {":key": {"S": key}}
         condition = "#level = :key"
         until = [] if wanted.to_ms is None else [wanted.to_ms - 1 + self.CLOCK_MARGIN_MS]
-        until += [e.at_ms + self.CLOCK_MARGIN_MS for e in await self._stretch(partition, seq, seq)]
+        until += [e.at_ms + self.CLOCK_MARGIN_MS for e in await self._stretch(partition, seq)]
         more: dict[str, Any] = {"ExpressionAttributeNames": {"#level": "level"}}
         if until:
             condition += " AND #place <= :until"
@@ -184,9 +196,12 @@ class CopyWalk:
             for item in items:
                 yield item
 
-    async def _stretch(self, partition: int, first: int, last: int) -> list[JournalEntry]:
+    async def _stretch(
+        self, partition: int, first: int, last: int | None = None
+    ) -> list[JournalEntry]:
         """The movements of a stretch of one run, each of the last epoch that has its seq."""
         found: list[JournalEntry] = []
+        last = first if last is None else last
         for epoch in range((await self._mark(partition)).place.epoch, 0, -1):
             have = {entry.seq for entry in found}
             own = await self._of_epoch(epoch, partition, first, last)
@@ -228,15 +243,6 @@ class CopyWalk:
             if "LastEvaluatedKey" not in answer:
                 return
             start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
-
-
-def _latest(entries: Iterable[JournalEntry]) -> list[JournalEntry]:
-    """Of two epochs that have one seq, only the later."""
-    entries = list(entries)
-    epochs: dict[int, int] = {}
-    for entry in entries:
-        epochs[entry.seq] = max(entry.epoch, epochs.get(entry.seq, 0))
-    return [entry for entry in entries if entry.epoch == epochs[entry.seq]]
 
 
 def _out_of_reach(error: Exception) -> StoreUnavailable:

@@ -91,6 +91,28 @@ class CopyReader:
             if seq < last_of_run:
                 return
 
+    async def movements_past_a_gap(
+        self, store_id: str, epoch: int, partition: int, first: int, last: int
+    ) -> list[JournalEntry]:
+        """Those from a seq up to another, whether or not others are missing between them."""
+        if first > last:
+            return []
+        numbers = range(first // MOVEMENTS_A_RUN, last // MOVEMENTS_A_RUN + 1)
+        runs = [run_of(store_id, epoch, partition, n * MOVEMENTS_A_RUN) for n in numbers]
+        parts = await asyncio.gather(*[self._of_run(run, first, last) for run in runs])
+        return [entry for part in parts for entry in part]
+
+    async def movements_back(
+        self, store_id: str, epoch: int, partition: int, seq: int
+    ) -> AsyncIterator[list[JournalEntry]]:
+        """The movements of a journal from a seq back, run by run, up to one that is not there."""
+        for number in range(seq // MOVEMENTS_A_RUN, -1, -1):
+            run = run_of(store_id, epoch, partition, number * MOVEMENTS_A_RUN)
+            found = await self._of_run(run, number * MOVEMENTS_A_RUN, seq)
+            if not found:
+                return
+            yield found
+
     async def history_of_level(self, store_id: str, location: str, sku: str) -> list[JournalEntry]:
         """All movements of a level, oldest first."""
         places: dict[tuple[int, int, int], None] = {}
@@ -109,14 +131,21 @@ class CopyReader:
         pages = self._pages(self._names.movements, "of_hold", key, index=index)
         return _by_time([parse_movement_item(item) async for items in pages for item in items])
 
+    async def is_superseded(self, store_id: str, entry: JournalEntry, last_epoch: int) -> bool:
+        """Whether the store went on, after a restore, with another movement in its place."""
+        for epoch in range(entry.epoch + 1, last_epoch + 1):
+            if await self._movement(store_id, epoch, entry.partition, entry.seq):
+                return True
+        return False
+
     async def _movement(
         self, store_id: str, epoch: int, partition: int, seq: int
     ) -> list[JournalEntry]:
-        run = run_of(store_id, epoch, partition, seq)
-        found: list[JournalEntry] = []
-        async for items in self._pages(self._names.movements, "journal", run, seq, seq):
-            found += map(parse_movement_item, items)
-        return found
+        return await self._of_run(run_of(store_id, epoch, partition, seq), seq, seq)
+
+    async def _of_run(self, run: str, first: int, last: int) -> list[JournalEntry]:
+        pages = self._pages(self._names.movements, "journal", run, first, last)
+        return [parse_movement_item(item) async for items in pages for item in items]
 
     async def _pages(
         self, table: str, key: str, value: str, first: int | None = None,

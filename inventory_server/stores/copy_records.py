@@ -91,6 +91,11 @@ def parse_span(item: Item) -> tuple[int, int, list[int]]:
     return int(epoch), int(partition), [int(seq) for seq in item["seqs"]["S"].split(" ")]
 
 
+def span_ms(item: Item) -> int:
+    """When the first of them was made."""
+    return int(item["place"]["S"].partition(":")[0])
+
+
 def level_state(entry: JournalEntry) -> LevelState | None:
     """What a movement made of its level, or of its location's default policy."""
     fields = entry.fields

@@ -15,9 +15,12 @@ from inventory.v1 import stock_service_pb2 as pb
 from typer.testing import CliRunner
 
 from inventory_server.cli import app
-from inventory_server.domain.copy import Place, Watermark
+from inventory_server.domain.copy import JournalEntry, Place, Watermark
 from inventory_server.domain.model import MovementFilter
 from inventory_server.operations import movements as movements_module
+from inventory_server.operations.expiry import Expiry
+from inventory_server.operations.holds import HoldOperations
+from inventory_server.operations.movements import MovementOperations
 from inventory_server.operations.trimming import Trimmer
 from inventory_server.settings import Settings
 from inventory_server.stores import (
@@ -29,10 +32,13 @@ from inventory_server.stores import (
 from inventory_server.stores.copy_fold import CopyFold
 from inventory_server.stores.copy_history import CopyHistory, CopyWalk
 from inventory_server.stores.copy_leases import CopyLeases
+from inventory_server.stores.copy_store import CopyStore
+from inventory_server.stores.hold_store import HoldStore
+from inventory_server.stores.movement_store import MovementStore
 from inventory_server.stores.stream_store import StreamStore
-from tests.calls import place, refused, set_stock
+from tests.calls import line, place, refused, set_stock
 from tests.copy.conftest import Serving
-from tests.copy.day import a_day, until_copied
+from tests.copy.day import DELHI, ONLINE, PLACES, a_day, until_copied
 from tests.copy.entries import NOW, STORE, entry, soon
 from tests.faults.dynamo_proxy import delayed
 from tests.faults.dynamo_proxy import refused as answers
@@ -218,6 +224,43 @@ async def test_movements_from_before_a_restore_are_listed_after_it(
     db.flushall()
 
 
+async def test_what_was_on_its_way_at_a_restore_is_never_listed(
+    start, db, dynamo, names, redis_url, dynamo_endpoint, table_prefix
+) -> None:
+    """A movement of a hold is in the copy, and the one before it is not."""
+    one = await start()
+    for location in PLACES:
+        await set_stock(one.stock, 50, location=location)
+    both = (line(), line(location="store:DELHI"))
+    hold_id = (await place(one.holds, *both)).hold.hold_id
+    asked = ({"hold_id": hold_id}, {"hold_id": hold_id, "location": "store:DELHI"}, {})
+    wanted = [await listed(one.stock, query) for query in asked]
+    store = one.server.store
+    await until_copied(db, CopyLeases(dynamo, names, store.store_id))
+    await one.stop()
+    ((last, fields),) = db.xrevrange(f"inv:{{{DELHI}}}:journal", count=1)
+    seq = int(last.partition("-")[0]) + 2
+    never = JournalEntry(1, DELHI, seq, {**fields, "id": "never.1"})
+    copy = CopyStore(dynamo, names, store.store_id, retention_ms=86_400_000)
+    await copy.put_movements([never], soon)
+    db.flushall()
+    flags = ("--redis-url", redis_url, "--dynamodb-endpoint", dynamo_endpoint)
+    told: Result = await asyncio.to_thread(
+        CliRunner().invoke, app, ["restore", *flags, "--table-prefix", table_prefix]
+    )
+    assert told.exit_code == 0, told.output
+    assert f"{seq - 1} to {seq} were on their way and are lost" in told.output
+    again = await start()
+    assert [await listed(again.stock, query) for query in asked] == wanted
+    for n in range(5):
+        await set_stock(again.stock, 60 + n, location="store:DELHI")
+    await until_copied(db, CopyLeases(dynamo, names, store.store_id))
+    assert await trim(again, 1) > 0
+    assert [await listed(again.stock, query) for query in asked[:2]] == wanted[:2]
+    assert (await listed(again.stock, {}))[5:] == wanted[2]
+    db.flushall()
+
+
 async def test_a_page_ends_early_where_the_copy_is_slow(
     start, db, dynamo, names, dynamo_proxy
 ) -> None:
@@ -247,7 +290,7 @@ def history(dynamo, names) -> CopyHistory:
 
 
 async def copied(
-    history: CopyHistory, copy: Any, entries: list[Any], folded: int, lost: int = 0
+    history: CopyHistory, copy: Any, entries: list[Any], folded: int, lost: int = 0, number: int = 3
 ) -> None:
     """Puts these into the copy, with their histories up to a seq."""
     await copy.put_movements(entries, soon)
@@ -258,9 +301,9 @@ async def copied(
                 fold.add(one)
         await copy.put_fold(fold, soon)
     last = max(Place(one.epoch, one.seq) for one in entries)
-    assert await history.leases.take(3, "drainer", 0, soon())
+    assert await history.leases.take(number, "drainer", 0, soon())
     mark = Watermark(last, NOW, "", Place(last.epoch, folded), lost)
-    assert await history.leases.advance(3, 1, mark, soon())
+    assert await history.leases.advance(number, 1, mark, soon())
 
 
 async def walked(history: CopyHistory, seq: int, **wanted: Any) -> tuple[list[int], int]:
@@ -314,6 +357,95 @@ async def test_of_two_epochs_the_later_one_counts_and_of_a_fork_both(history, co
     wanted = [(seq, f"new{seq}.1") for seq in range(24, 14, -1)]
     wanted.insert(3, (22, "fork22.1"))
     assert found == [*wanted, *[(seq, f"op{seq}.1") for seq in range(14, 0, -1)]]
+
+
+async def test_a_clock_that_was_set_back_hides_nothing_of_a_level(history, copy) -> None:
+    """From the tenth movement on it is half a minute earlier."""
+    entries = [entry(seq, at_ms=str(NOW + seq + 30_000 * (seq < 10))) for seq in range(1, 19)]
+    await copied(history, copy, entries, 18)
+    found, _ = await walked(history, 19, sku="A", location="online")
+    assert [seq for seq, _ in found] == [*range(18, 0, -1)]
+
+
+async def paged(pages: MovementOperations, wanted: MovementFilter, count: int) -> list[list[str]]:
+    """The ids of each page of a walk."""
+    found, after = [], ""
+    while not found or after:
+        page = await pages.page(wanted, after=after, count=count, deadline=soon())
+        found.append([movement.movement_id for movement in page.movements])
+        after = page.last
+    return found
+
+
+def pages_of(serving: Serving, db: Any, history: CopyHistory, kept_from: int) -> MovementOperations:
+    """Of a store whose journal has nothing before this seq, nor from it on."""
+    db.hset(f"inv:{{{ONLINE}}}:meta", mapping={"kept_from": kept_from, "seq": kept_from - 1})
+    store = serving.server.store
+    holds = HoldStore(store, retention_ms=86_400_000, max_hold_life_ms=86_400_000)
+    operations = HoldOperations(holds, Expiry(holds, store.keys), default_ttl_ms=1000)
+    return MovementOperations(MovementStore(store), operations, history)
+
+
+async def test_a_fork_is_not_parted_by_the_end_of_a_page(serve, db, history, copy) -> None:
+    entries = [entry(seq, partition=ONLINE) for seq in range(1, 20)]
+    fork = entry(12, partition=ONLINE, op="fork12")
+    await copied(history, copy, [*entries, fork], 19, number=ONLINE)
+    pages = pages_of(await serve(), db, history, 20)
+    wanted = {one.fields["id"] for one in [*entries, fork]}
+    for count in (1, 2, 3):
+        found = await paged(pages, MovementFilter(location="online"), count)
+        ids = [movement_id for page in found for movement_id in page]
+        assert (len(ids), set(ids)) == (20, wanted), count
+    db.flushall()
+
+
+async def test_a_page_over_a_gap_of_the_copy_reads_so_much_and_no_more(
+    serve, db, history, copy, monkeypatch
+) -> None:
+    monkeypatch.setattr(movements_module, "MAX_PAGE_SCAN", 70)
+    reads, real = [], CopyWalk.before
+
+    async def counted(self: CopyWalk, *args: int) -> Any:
+        reads.append(args)
+        return await real(self, *args)
+
+    monkeypatch.setattr(CopyWalk, "before", counted)
+    entries = [entry(seq, partition=ONLINE) for seq in (1, 2, 3, 504, 505)]
+    await copied(history, copy, entries, 505, 500, number=ONLINE)
+    pages = pages_of(await serve(), db, history, 506)
+    first = await pages.page(MovementFilter(location="online"), after="", count=9, deadline=soon())
+    assert [one.seq for one in first.movements] == [505, 504]
+    assert first.last
+    assert len(reads) <= 12
+    found = await paged(pages, MovementFilter(location="online"), 9)
+    assert [id_ for page in found for id_ in page] == [e.fields["id"] for e in reversed(entries)]
+    db.flushall()
+
+
+async def test_a_time_long_past_is_found_without_reading_down_to_it(
+    start, db, dynamo, names, monkeypatch
+) -> None:
+    one = await start()
+    for n in range(80):
+        await set_stock(one.stock, n)
+    everything = await listed(one.stock, {"location": "online"})
+    await until_copied(db, CopyLeases(dynamo, names, one.server.store.store_id))
+    assert await trim(one, 1) > 70
+    reads, real = [], CopyWalk.before
+
+    async def counted(self: CopyWalk, *args: int) -> Any:
+        reads.append(args)
+        return await real(self, *args)
+
+    monkeypatch.setattr(CopyWalk, "before", counted)
+    early = {"location": "online", "to_time": everything[-3].time}
+    found = list((await page_of(one.stock, early, 10)).movements)
+    assert found == [
+        m for m in everything if m.time.ToNanoseconds() < early["to_time"].ToNanoseconds()
+    ]
+    assert found
+    assert len(reads) <= 2
+    db.flushall()
 
 
 async def test_a_hold_is_found_whole_wherever_its_movements_are(start, db, dynamo, names) -> None:

@@ -12,6 +12,7 @@ from inventory.v1 import stock_service_pb2 as stock_pb
 from inventory_server.operations.drain_leases import DrainLeases
 from inventory_server.server import StartError
 from inventory_server.stores.copy_leases import CopyLeases
+from inventory_server.stores.copy_source import CopySource
 from inventory_server.stores.copy_store import CopyStore
 from inventory_server.stores.restore_store import RestoreStore
 from tests.calls import key, level_of, line, place, refused, set_stock
@@ -104,6 +105,70 @@ async def test_a_change_of_which_only_a_part_was_copied_leaves_no_unit_held_for_
     told = await restore()
     assert (told.exit_code, "REPAIR" in told.output) == (0, False), told.output
     assert stored_levels(db) == before
+
+
+async def test_what_was_left_out_by_a_restore_counts_in_no_later_one(
+    serve, db, copying, restore, names, dynamo
+) -> None:
+    """The confirmation of a hold is copied at home; away the movement before it is not."""
+    first = await serve()
+    for location in PLACES:
+        await set_stock(first.stock, 100, location=location)
+    both = [line(quantity=3), line(quantity=4, location="store:DELHI")]
+    sold = (await place(first.holds, *both)).hold.hold_id
+    await copying(first)
+    copied = marks(db)[DELHI]
+    await set_stock(first.stock, 90, location="store:DELHI")
+    await first.holds.ConfirmHold(hold_pb.ConfirmHoldRequest(hold_id=sold))
+    await copying(first, ONLINE)
+    _, movements = await CopySource(first.server.store).read(DELHI, copied + 2, 1)
+    store_id = first.server.store.store_id
+    copy = CopyStore(dynamo, names, store_id, retention_ms=86_400_000)
+    await copy.put_movements(movements, soon)
+    await first.stop()
+    db.flushall()
+    told = await restore()
+    assert f"{copied + 1} to {copied + 2} were on their way and are lost" in told.output
+    assert f"Look at these holds: {sold}." in told.output
+    again = await serve()
+    delhi = await level_of(again.stock, location="store:DELHI")
+    assert (delhi.on_hand, delhi.held) == (96, 0)
+    await set_stock(again.stock, 50, location="store:DELHI")
+    await copying(again)
+    before = stored_levels(db)
+    await again.stop()
+    db.flushall()
+    told = await restore()
+    assert (told.exit_code, "REPAIR" in told.output) == (0, False), told.output
+    assert stored_levels(db) == before
+
+
+async def test_a_hold_of_which_nothing_is_copied_at_home_was_never_placed(
+    serve, db, copying, restore
+) -> None:
+    first = await serve()
+    for location in PLACES:
+        await set_stock(first.stock, 100, location=location)
+    await copying(first)
+    both = [line(quantity=3), line(quantity=4, location="store:DELHI")]
+    placed = await place(first.holds, *both, metadata=key("lost"))
+    sale = hold_pb.ConfirmHoldRequest(hold_id=placed.hold.hold_id)
+    await first.holds.ConfirmHold(sale)
+    await copying(first, DELHI)
+    await first.stop()
+    db.flushall()
+    told = await restore()
+    assert f"Look at these holds: {placed.hold.hold_id}." in told.output, told.output
+    again = await serve()
+    assert await again.discrepancies() == []
+    counts = [await level_of(again.stock, location=location) for location in PLACES]
+    assert {(level.on_hand, level.held) for level in counts} == {(100, 0)}
+    # The order is made again, under its old key, and sold once.
+    made = await place(again.holds, *both, metadata=key("lost"))
+    assert made.hold.hold_id == placed.hold.hold_id
+    await again.holds.ConfirmHold(sale)
+    counts = [await level_of(again.stock, location=location) for location in PLACES]
+    assert [(level.on_hand, level.held) for level in counts] == [(97, 0), (96, 0)]
 
 
 async def test_what_is_copied_past_the_watermark_is_restored_too(

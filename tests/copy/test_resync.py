@@ -9,22 +9,33 @@ from itertools import count
 from typing import Any
 
 import pytest
-import redis
 from inventory.v1 import hold_service_pb2 as hold_pb
-from inventory.v1 import stock_service_pb2 as stock_pb
 
 from inventory_server.drain_process import DrainRoot
 from inventory_server.operations.resyncing import Resync
+from inventory_server.stores import resync_source
 from inventory_server.stores.copy_leases import CopyLeases
 from inventory_server.stores.copy_store import CopyStore
 from inventory_server.stores.resync_source import ResyncSource
-from tests.calls import key, line, place, set_stock
-from tests.copy.conftest import Serving
-from tests.copy.day import DELHI, ONLINE, PLACES, a_day, until_copied
-from tests.copy.entries import soon, until
-from tests.copy.serving import PARTITIONS, marks, world
+from tests.calls import key, place, set_stock
+from tests.copy.day import DELHI, ONLINE, PLACES, until_copied
+from tests.copy.entries import all_of, until
+from tests.copy.losing import (
+    BOTH,
+    a_day_that_is_lost,
+    assert_restored,
+    lacking,
+    set_default,
+    trim,
+)
+from tests.copy.serving import PARTITIONS
+from tests.fold import stored_levels
 
-BOTH = (line(quantity=3), line(quantity=4, location="store:DELHI"))
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read at once is little, so that a partition has many pages."""
+    monkeypatch.setattr(resync_source, "_STATES_A_READ", 1)
 
 
 @pytest.fixture
@@ -35,57 +46,6 @@ def resync(run_copy_command: Any) -> Any:
 @pytest.fixture
 def status(run_copy_command: Any) -> Any:
     return partial(run_copy_command, "status")
-
-
-def trim(db: redis.Redis, *partitions: int) -> None:
-    """Takes all but the last movement out of these journals, copied or not."""
-    for n in partitions:
-        last = marks(db)[n]
-        db.hset(f"inv:{{{n}}}:meta", "kept_from", last)
-        db.xtrim(f"inv:{{{n}}}:journal", minid=f"{last}-0")
-
-
-async def lacking(leases: CopyLeases) -> int:
-    return sum(there.lacking for there in await leases.partitions(range(PARTITIONS), soon()))
-
-
-async def a_day_that_is_lost(
-    serving: Serving, db: redis.Redis, copying: Any, *, is_home_lost: bool = True
-) -> None:
-    """The copy has things that are gone since, lacks others, and some are old there."""
-    stock, holds = serving.stock, serving.holds
-    await a_day(stock, holds, 5)
-    for location in PLACES:
-        await set_stock(stock, 0, sku="WAS", location=location)
-    gone, sold = [
-        (await place(holds, *BOTH, metadata=key(name))).hold.hold_id for name in ("gone", "sold")
-    ]
-    if copying:
-        await copying(serving)
-    was = [stock_pb.DeleteStockLevelsLine(sku="WAS", location=at) for at in PLACES]
-    await stock.DeleteStockLevels(stock_pb.DeleteStockLevelsRequest(lines=was))
-    default = [stock_pb.SetStockPolicyLine(location="store:DELHI", safety_stock=1)]
-    await stock.SetStockPolicy(stock_pb.SetStockPolicyRequest(lines=default))
-    await holds.ConfirmHold(hold_pb.ConfirmHoldRequest(hold_id=sold))
-    await holds.ReleaseHold(hold_pb.ReleaseHoldRequest(hold_id=gone))
-    if is_home_lost:
-        # As after its retention time.
-        db.delete(f"inv:{{{ONLINE}}}:hold:{gone}")
-        assert db.lrem(f"inv:{{{ONLINE}}}:ended", 0, gone) == 1
-    await a_day(stock, holds, 6, seed=5)
-    await place(holds, *BOTH, metadata=key("open"))
-
-
-async def assert_restored(serving: Serving, db: redis.Redis, restore: Any, serve: Any) -> None:
-    """What a restore makes is what the store was, without a repair."""
-    before = world(db)
-    await serving.stop()
-    db.flushall()
-    told = await restore()
-    assert (told.exit_code, "REPAIR" in told.output) == (0, False), told.output
-    assert world(db) == before
-    again = await serve()
-    assert await again.discrepancies() == []
 
 
 @pytest.mark.parametrize(
@@ -158,6 +118,40 @@ async def test_what_changes_meanwhile_is_copied_too(
     root.stop()
     await draining
     assert await lacking(leases_of(first)) == 0, "the drainer does not take it back"
+    await assert_restored(first, db, restore, serve)
+
+
+@pytest.mark.parametrize("lost", [ONLINE, DELHI], ids=["home", "away"])
+async def test_what_changes_after_it_was_read_is_newer_than_what_was_read(
+    serve, db, copying, restore, resync, monkeypatch, lost
+) -> None:
+    """Each thing once only: a level has fewer versions than its partition has movements."""
+    first = await serve()
+    stock, holds = first.stock, first.holds
+    await a_day_that_is_lost(first, db, copying, is_home_lost=lost == ONLINE)
+    sold, longer = [
+        (await place(holds, *BOTH, metadata=key(name))).hold.hold_id for name in ("sale", "long")
+    ]
+    trim(db, lost)
+    await copying(first)
+    real, loop = Resync._copy, asyncio.get_running_loop()
+
+    async def changes() -> None:
+        await holds.ConfirmHold(hold_pb.ConfirmHoldRequest(hold_id=sold))
+        await holds.ExtendHold(hold_pb.ExtendHoldRequest(hold_id=longer, ttl={"seconds": 3600}))
+        for location in PLACES:
+            await set_stock(stock, 777, sku="SKU2", location=location)
+            await set_default(stock, location, 3)
+        await copying(first)
+
+    async def copies(self: Resync, number: int, at: Any) -> None:
+        await real(self, number, at)
+        if number == lost:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(changes(), loop))
+
+    monkeypatch.setattr(Resync, "_copy", copies)
+    told = await resync()
+    assert (told.exit_code, "Resynced 1 partitions" in told.output) == (0, True), told.output
     await assert_restored(first, db, restore, serve)
 
 
@@ -234,6 +228,21 @@ async def test_while_nobody_copies_what_changes_the_copy_is_not_called_complete(
     assert await lacking(leases_of(first)) > 0
 
 
+async def test_what_was_trimmed_and_no_server_has_noticed_yet_is_waited_for(
+    serve, db, copying, resync, leases_of, monkeypatch
+) -> None:
+    """The copy itself does not know yet that it lacks something."""
+    first = await serve()
+    await a_day_that_is_lost(first, db, copying)
+    trim(db, ONLINE)
+    assert await lacking(leases_of(first)) == 0
+    monkeypatch.setattr(Resync, "PATIENCE_S", 0.5)
+    told = await resync()
+    assert (told.exit_code, f"no server copies partition {ONLINE}" in told.output) == (2, True)
+    await copying(first)
+    assert "Resynced 1 partitions" in (await resync()).output
+
+
 async def test_without_a_copy_or_with_another_stores_nothing_is_written(
     serve, db, dynamo, copying, resync
 ) -> None:
@@ -249,13 +258,21 @@ async def test_without_a_copy_or_with_another_stores_nothing_is_written(
 
 
 async def test_a_redis_that_is_lost_meanwhile_takes_nothing_out_of_the_copy(
-    serve, db, copying, restore, resync, leases_of, monkeypatch
+    serve, db, copying, restore, resync, reader, monkeypatch
 ) -> None:
     first = await serve()
     await a_day_that_is_lost(first, db, copying)
     trim(db, ONLINE)
     await copying(first)
-    before = world(db)["levels"]
+    store_id = first.server.store.store_id
+
+    async def copied_levels() -> set[tuple[str, str]]:
+        states = [
+            state for n in range(PARTITIONS) for state in await all_of(reader.levels(store_id, n))
+        ]
+        return {(state.location, state.sku) for state in states if state.packed}
+
+    before = await copied_levels()
     await first.stop()
     real = ResyncSource.deleted
 
@@ -266,6 +283,7 @@ async def test_a_redis_that_is_lost_meanwhile_takes_nothing_out_of_the_copy(
     monkeypatch.setattr(ResyncSource, "deleted", is_lost)
     told = await resync()
     assert (told.exit_code, "went back" in told.output) == (2, True), told.output
+    assert before <= await copied_levels()
     told = await restore("--accept-incomplete")
     assert told.exit_code == 0, told.output
-    assert before.keys() <= world(db)["levels"].keys()
+    assert len(stored_levels(db)) >= 4
