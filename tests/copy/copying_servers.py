@@ -1,0 +1,190 @@
+"""Several servers that copy one store, each with a way to DynamoDB of its own, and who dies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from inventory_server.stores.copy_leases import CopyLeases
+from tests.copy.entries import soon
+from tests.copy.mixed_load import MixedLoad
+from tests.copy.serving import PARTITIONS
+from tests.copy.troubles import Struck, Troubles
+from tests.eventually import eventually
+from tests.faults.dynamo_proxy import DynamoProxy
+from tests.processes import DurableRedis
+from tests.proof.two_servers import address
+from tests.serving import Running
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class QuickServer(Running):
+    """A server whose drainer has short times."""
+
+    program = (sys.executable, "-m", "tests.copy.quick_server")
+    waits = False
+
+
+class Seat:
+    """A proxy, and the server behind it, which may be killed and followed by another."""
+
+    MOST_STARTS = 5
+
+    def __init__(self, proxy: DynamoProxy, start: Callable[[str], Running]) -> None:
+        self.proxy = proxy
+        self._start = start
+        self.server: Any = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its server runs."""
+        return self.server is not None and self.server.process.poll() is None
+
+    def start(self) -> None:
+        """Starts the next server; waits until it serves. One that dies before is followed too."""
+        for _ in range(self.MOST_STARTS):
+            self.server = self._start(self.proxy.endpoint)
+            eventually(lambda: not self.is_alive or self.server.is_serving(), timeout_s=40)
+            if self.is_alive:
+                return
+        raise AssertionError(self.server.log.read_text())
+
+    def kill(self) -> None:
+        """Kills its server."""
+        if self.server is not None:
+            self.server.kill()
+
+    def close(self) -> None:
+        """Stops its server in order."""
+        if self.server is not None:
+            self.server.close()
+
+
+class CopyingServers:
+    """The servers on their seats, under a load; brings back who was struck."""
+
+    PATIENCE_S = 3.0
+    """After that without a death, one is brought about."""
+
+    def __init__(
+        self, seats: list[Seat], store: DurableRedis, load: MixedLoad, leases: CopyLeases
+    ) -> None:
+        self._seats = seats
+        self._store = store
+        self._load = load
+        self._leases = leases
+        self._loop = asyncio.get_running_loop()
+        self._struck: asyncio.Queue[Struck] = asyncio.Queue()
+        self._starting: list[asyncio.Task[None]] = []
+        self.troubles: Troubles
+        self.extra: list[str] = []
+        """Whom else we killed or stopped, so that another takes over."""
+
+    def on_death(self, struck: Struck) -> None:
+        """To be called by whatever thread it happens in."""
+        self._loop.call_soon_threadsafe(self._struck.put_nowait, struck)
+
+    async def suffer(self, movements: int) -> None:
+        """All deaths, spread over so many movements."""
+        planned = len(self.troubles.left)
+        while self.troubles.left:
+            done = planned - len(self.troubles.left)
+            self._load.quota = movements * (done + 1) // (planned + 1)
+            await self._load.until(movements * done // (planned + 1))
+            self.troubles.allow()
+            struck = await self._next_struck()
+            print(f"{monotonic():.2f} {struck.death}", self._load.movements)
+            await self._recover(struck)
+            print(f"{monotonic():.2f} recovered", self._load.movements)
+        self._load.quota = movements
+        await self._load.until(movements)
+
+    async def _next_struck(self) -> Struck:
+        waited_since = monotonic()
+        while True:
+            try:
+                async with asyncio.timeout(self.PATIENCE_S):
+                    return await self._struck.get()
+            except TimeoutError:
+                assert monotonic() - waited_since < 120, self.troubles.left
+                if all(starting.done() for starting in self._starting):
+                    await self._provoke()
+
+    async def _provoke(self) -> None:
+        """A server that drains ends, so that the others take over; it comes again."""
+        seat = await self._drainer()
+        if seat is None:
+            return
+        is_in_order = bool({death.step for death in self.troubles.left} & {"leave"})
+        # Meanwhile somebody may die whom it needs.
+        self._starting.append(asyncio.create_task(self._replace(seat, is_in_order)))
+
+    async def _replace(self, seat: Seat, is_in_order: bool) -> None:
+        self._load.drop(address(seat.server))
+        await asyncio.to_thread(seat.close if is_in_order else seat.kill)
+        self.extra.append("stopped" if is_in_order else "killed")
+        await self._start(seat)
+
+    async def _drainer(self) -> Seat | None:
+        """A seat whose server drains a partition."""
+        owners = [p.owner for p in await self._leases.partitions(range(PARTITIONS), soon())]
+        for seat in self._seats:
+            pid = seat.server.process.pid if seat.server is not None else 0
+            if any(f"-{pid}-" in owner for owner in owners) and seat.is_alive:
+                return seat
+        return None
+
+    async def _recover(self, struck: Struck) -> None:
+        victim = struck.death.victim
+        if victim == "redis":
+            await asyncio.to_thread(self._store.start)
+        elif victim == "dynamodb":
+            await self._lose_dynamodb()
+        await asyncio.gather(*self._starting)
+        self._starting.clear()
+        for seat in self._seats:
+            if not seat.is_alive:
+                self._load.drop(address(seat.server))
+                await self._start(seat)
+
+    async def _lose_dynamodb(self) -> None:
+        """All connections are cut, and none taken, until more has been changed."""
+        self.troubles.late.close()
+        proxies = [seat.proxy for seat in self._seats]
+        await asyncio.gather(*[asyncio.to_thread(proxy.stop) for proxy in proxies])
+        self._load.quota += self._load.AN_OUTAGE
+        await self._load.until(self._load.quota)
+        for proxy in proxies:
+            proxy.start()
+        self.troubles.late.open()
+
+    async def _start(self, seat: Seat) -> None:
+        await asyncio.to_thread(seat.start)
+        self._load.add(address(seat.server))
+
+
+def starter(
+    start: Callable[..., Running], url: str, prefix: str, variables: dict[str, str]
+) -> Callable[[str], Running]:
+    """Starts a server on this store, with a DynamoDB at the address that is given."""
+    flags = (
+        *("--redis-url", url, "--durability", "require", "--stall-timeout-s", "0.5"),
+        *("--drain-notice-s", "0", "--partitions", str(PARTITIONS), "--table-prefix", prefix),
+        *("--durable-copy", "on"),
+    )
+    return lambda endpoint: partial(start, *flags, "--dynamodb-endpoint", endpoint)(**variables)
+
+
+def environment(fold_s: float, batch: int) -> dict[str, str]:
+    """What a quick server is told, beside its flags."""
+    keys = {"AWS_ACCESS_KEY_ID": "double", "AWS_SECRET_ACCESS_KEY": "double"}
+    given = {"COPY_TEST_FOLD_S": str(fold_s), "COPY_TEST_BATCH": str(batch)}
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return {**keys, **given, "PYTHONPATH": path.strip(os.pathsep)}
