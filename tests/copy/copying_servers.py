@@ -82,14 +82,15 @@ class CopyingServers:
         self._leases = leases
         self._loop = asyncio.get_running_loop()
         self._struck: asyncio.Queue[Struck] = asyncio.Queue()
-        self._starting: list[asyncio.Task[None]] = []
+        self._starting: dict[Seat, asyncio.Task[None]] = {}
         self.troubles: Troubles
         self.extra: list[str] = []
         """Whom else we killed or stopped, so that another takes over."""
 
     def on_death(self, struck: Struck) -> None:
         """To be called by whatever thread it happens in."""
-        self._loop.call_soon_threadsafe(self._struck.put_nowait, struck)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._struck.put_nowait, struck)
 
     async def suffer(self, movements: int) -> None:
         """All deaths, spread over so many movements."""
@@ -98,13 +99,17 @@ class CopyingServers:
             done = planned - len(self.troubles.left)
             self._load.quota = movements * (done + 1) // (planned + 1)
             await self._load.until(movements * done // (planned + 1))
+            await self._until_two_serve()
             self.troubles.allow()
-            struck = await self._next_struck()
-            print(f"{monotonic():.2f} {struck.death}", self._load.movements)
-            await self._recover(struck)
-            print(f"{monotonic():.2f} recovered", self._load.movements)
+            await self._recover(await self._next_struck())
         self._load.quota = movements
         await self._load.until(movements)
+        await asyncio.gather(*self._starting.values())
+
+    async def _until_two_serve(self) -> None:
+        while len({target.address for target in self._load.targets}) < 2:
+            await self._load.pause(0.01)
+            self._raise_failed()
 
     async def _next_struck(self) -> Struck:
         waited_since = monotonic()
@@ -113,24 +118,34 @@ class CopyingServers:
                 async with asyncio.timeout(self.PATIENCE_S):
                     return await self._struck.get()
             except TimeoutError:
-                assert monotonic() - waited_since < 120, self.troubles.left
-                if all(starting.done() for starting in self._starting):
+                assert monotonic() - waited_since < 150, self.troubles.left
+                self._raise_failed()
+                if all(starting.done() for starting in self._starting.values()):
                     await self._provoke()
+
+    def _raise_failed(self) -> None:
+        for starting in self._starting.values():
+            if starting.done():
+                starting.result()
 
     async def _provoke(self) -> None:
         """A server that drains ends, so that the others take over; it comes again."""
         seat = await self._drainer()
-        if seat is None:
-            return
-        is_in_order = bool({death.step for death in self.troubles.left} & {"leave"})
-        # Meanwhile somebody may die whom it needs.
-        self._starting.append(asyncio.create_task(self._replace(seat, is_in_order)))
+        if seat is not None:
+            is_in_order = any(death.step == "leave" for death in self.troubles.left)
+            self.extra.append("stopped" if is_in_order else "killed")
+            self._follow(seat, seat.close if is_in_order else seat.kill)
 
-    async def _replace(self, seat: Seat, is_in_order: bool) -> None:
-        self._load.drop(address(seat.server))
-        await asyncio.to_thread(seat.close if is_in_order else seat.kill)
-        self.extra.append("stopped" if is_in_order else "killed")
-        await self._start(seat)
+    def _follow(self, seat: Seat, ends: Callable[[], None]) -> None:
+        """Ends a seat's server, and starts the next, while others may die whom it needs."""
+
+        async def follow() -> None:
+            self._load.drop(address(seat.server))
+            await asyncio.to_thread(ends)
+            await asyncio.to_thread(seat.start)
+            self._load.add(address(seat.server))
+
+        self._starting[seat] = asyncio.create_task(follow())
 
     async def _drainer(self) -> Seat | None:
         """A seat whose server drains a partition."""
@@ -142,17 +157,14 @@ class CopyingServers:
         return None
 
     async def _recover(self, struck: Struck) -> None:
-        victim = struck.death.victim
-        if victim == "redis":
+        if struck.death.victim == "redis":
             await asyncio.to_thread(self._store.start)
-        elif victim == "dynamodb":
+        elif struck.death.victim == "dynamodb":
             await self._lose_dynamodb()
-        await asyncio.gather(*self._starting)
-        self._starting.clear()
         for seat in self._seats:
-            if not seat.is_alive:
-                self._load.drop(address(seat.server))
-                await self._start(seat)
+            starting = self._starting.get(seat)
+            if not seat.is_alive and (starting is None or starting.done()):
+                self._follow(seat, seat.kill)
 
     async def _lose_dynamodb(self) -> None:
         """All connections are cut, and none taken, until more has been changed."""
@@ -164,10 +176,6 @@ class CopyingServers:
         for proxy in proxies:
             proxy.start()
         self.troubles.late.open()
-
-    async def _start(self, seat: Seat) -> None:
-        await asyncio.to_thread(seat.start)
-        self._load.add(address(seat.server))
 
 
 def starter(

@@ -52,7 +52,8 @@ class MixedLoad(Load):
 
     async def _call(self, chance: Random) -> None:
         while not self.stopping.is_set():
-            if self.movements >= self.quota or self.movements - self._copied > self.AHEAD:
+            is_ahead = self.movements - self._copied > self.AHEAD
+            if self.movements >= self.quota or is_ahead or not self.targets:
                 await self.pause(0.02)
                 continue
             asking = await chance.choices(*_ACTIONS)[0](self, chance)

@@ -1,7 +1,7 @@
 """The server's program with shorter times, so that a takeover takes a second or two.
 
-A program of its own, started as `python -m inventory_server` is. `MOVEMENTS_A_FOLD_S` in its
-environment says how long what follows from movements is gathered.
+A program of its own, started as `python -m inventory_server` is. Its environment says
+how long what follows from movements is gathered, and how many are taken at once.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def hurry() -> None:
     """Drainers look often, beat fast, and give a request up soon."""
     for owner, name, value in (
         (Drainer, "POLL_S", 0.05), (Drainer, "FIRST_PAUSE_S", 0.05),
-        (Drainer, "LONGEST_PAUSE_S", 0.5), (DrainLeases, "BEAT_S", 0.3),
-        (DrainLeases, "TERM_S", 1.5), (DrainLeases, "MARGIN_S", 0.5),
+        (Drainer, "LONGEST_PAUSE_S", 0.5), (DrainLeases, "BEAT_S", 0.4),
+        (DrainLeases, "TERM_S", 4.0), (DrainLeases, "MARGIN_S", 1.0),
         (PartitionDrain, "FOLD_S", float(os.environ[FOLD_S])),
         (PartitionDrain, "BATCH", int(os.environ[BATCH])), (Dynamo, "READ_TIMEOUT_S", 1.0),
     ):  # fmt: skip

@@ -77,10 +77,17 @@ def proxies(dynamo_endpoint: str) -> Iterator[list[DynamoProxy]]:
         yield [open_ones.enter_context(DynamoProxy(dynamo_endpoint)) for _ in range(SERVERS)]
 
 
+@pytest.fixture
+def on_the_way(proxies: Any) -> Iterator[contextlib.ExitStack]:
+    """Takes what lets requests through that are held back: a proxy waits for them to end."""
+    with contextlib.ExitStack() as held:
+        yield held
+
+
 @pytest.mark.timeout(180 + MOVEMENTS // 50)
 async def test_whatever_dies_at_any_step_the_copy_has_each_movement_once(
     start: Any, store: DurableRedis, proxies: Any, table_prefix: str, dynamo: Any, names: Any,
-    reader: Any,
+    reader: Any, on_the_way: contextlib.ExitStack,
 ) -> None:  # fmt: skip
     begun_at = perf_counter()
     begin = starter(start, store.url, table_prefix, SETTINGS)
@@ -94,14 +101,15 @@ async def test_whatever_dies_at_any_step_the_copy_has_each_movement_once(
     troubles = servers.troubles = Troubles(
         StepNames(names), deaths, 25 if IS_FULL else 8, store.die, servers.on_death
     )
+    on_the_way.callback(troubles.end)
     for seat in seats:
         seat.proxy.inject(partial(troubles.meet, seat))
 
     await load.stock_up()
-    calling = asyncio.create_task(load.run_on())
-    await servers.suffer(MOVEMENTS)
-    load.stopping.set()
-    await calling
+    async with asyncio.TaskGroup() as both:
+        both.create_task(load.run_on())
+        await servers.suffer(MOVEMENTS)
+        load.stopping.set()
     await load.settle()
     troubles.heal()
     await eventually_async(partial(is_whole, store.db, leases), timeout_s=60 + MOVEMENTS // 300)
@@ -140,7 +148,7 @@ async def is_whole(db: redis.Redis, leases: CopyLeases) -> bool:
     if not await is_all_copied(db, leases, soon()):
         return False
     metas = [db.hmget(f"inv:{{{n}}}:meta", "seq", "copied") for n in range(PARTITIONS)]
-    return all(seq == copied or not seq for seq, copied in metas)
+    return all(int(seq or 0) == int(copied or 0) for seq, copied in metas)
 
 
 def tell(troubles: Troubles, servers: CopyingServers, figures: dict[str, int]) -> None:

@@ -201,7 +201,7 @@ class Troubles:
                 ("applied, then again long after", self._again_late),
             ]
         if step in ("movements", "history", "levels", "holds"):
-            kinds += [("part of a batch", partly(7)), ("none of a batch", partly(0))]
+            kinds[:0] = [("part of a batch", partly(7)), ("none of a batch", partly(0))]
         return kinds
 
     def _held(self, exchange: Exchange, requests: int) -> Reply:
