@@ -51,16 +51,23 @@ class DurableRedis:
     def __init__(self, folder: str) -> None:
         self._folder, self.socket = folder, f"{folder}/redis.sock"
         self.url = f"unix://{self.socket}"
-        self.db = redis.Redis(unix_socket_path=self.socket, decode_responses=True)
+        self.db = self.connect(timeout_s=30)
         self.process: subprocess.Popen[bytes]
         self.start()
+
+    def connect(self, timeout_s: float) -> redis.Redis:
+        """A client that does not wait for ever where a death has cost it an answer."""
+        return redis.Redis(
+            unix_socket_path=self.socket, decode_responses=True, socket_timeout=timeout_s
+        )
 
     def start(self) -> None:
         self.process = start_redis(
             *("--unixsocket", self.socket, "--port", "0", "--dir", self._folder),
             *("--appendonly", "yes", "--appendfsync", "always"),
         )
-        eventually(self.db.ping)
+        with self.connect(timeout_s=1) as asking:
+            eventually(asking.ping)
 
     def die(self) -> None:
         self.process.kill()

@@ -70,6 +70,8 @@ class Seat:
 class CopyingServers:
     """The servers on their seats, under a load; brings back who was struck."""
 
+    AHEAD = 3
+    """So many deaths the load is ahead of them, and goes on while some are brought back."""
     PATIENCE_S = 3.0
     """After that without a death, one is brought about."""
 
@@ -97,7 +99,7 @@ class CopyingServers:
         planned = len(self.troubles.left)
         while self.troubles.left:
             done = planned - len(self.troubles.left)
-            self._load.quota = movements * (done + 1) // (planned + 1)
+            self._load.quota = movements * (done + self.AHEAD) // (planned + 1)
             await self._load.until(movements * done // (planned + 1))
             await self._until_two_serve()
             self.troubles.allow()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from random import Random
 
 import redis
@@ -62,9 +61,11 @@ class MixedLoad(Load):
 
     async def _watch(self) -> None:
         while not self.stopping.is_set():
-            # It may have been killed, and comes again.
-            with contextlib.suppress(redis.RedisError):
+            try:
                 self.look()
+            except redis.RedisError:
+                # It has been killed, and comes again.
+                self._db.connection_pool.disconnect()
             await self.pause(0.02)
 
     def look(self) -> None:

@@ -29,7 +29,13 @@ from tests.copy.entries import soon
 from tests.copy.mixed_load import MixedLoad
 from tests.copy.serving import PARTITIONS, assert_copy_is_the_fold, is_all_copied
 from tests.copy.steps import STEPS, StepNames
-from tests.copy.troubles import DELIVERIES, VICTIMS, Troubles, all_deaths, each_step_once
+from tests.copy.troubles import (
+    DELIVERIES,
+    VICTIMS,
+    Troubles,
+    each_step_in_every_way,
+    each_step_once,
+)
 from tests.copy.whole_copy import (
     assert_all_histories_are_whole,
     assert_marks_are_at_the_end,
@@ -47,7 +53,7 @@ MOVEMENTS = int(os.environ.get("INVENTORY_COPY_MOVEMENTS", "1500"))
 """How many are made; the full size, with every death at every step, is 100000."""
 IS_FULL = MOVEMENTS >= 20_000
 SERVERS = 3
-SETTINGS = environment(fold_s=3, batch=1_000) if IS_FULL else environment(fold_s=0.5, batch=100)
+SETTINGS = environment(fold_s=5, batch=1_000) if IS_FULL else environment(fold_s=0.5, batch=100)
 
 
 @pytest.fixture(scope="module")
@@ -95,11 +101,11 @@ async def test_whatever_dies_at_any_step_the_copy_has_each_movement_once(
     await asyncio.gather(*[asyncio.to_thread(seat.start) for seat in seats])
     store_id = store.db.hget("inv:{0}:meta", "store_id")
     leases = CopyLeases(dynamo, names, store_id)
-    load = MixedLoad([address(seat.server) for seat in seats], store.db)
+    load = MixedLoad([address(seat.server) for seat in seats], store.connect(timeout_s=1))
     servers = CopyingServers(seats, store, load, leases)
-    deaths = all_deaths() if IS_FULL else each_step_once()
+    deaths = each_step_in_every_way() if IS_FULL else each_step_once()
     troubles = servers.troubles = Troubles(
-        StepNames(names), deaths, 25 if IS_FULL else 8, store.die, servers.on_death
+        StepNames(names), deaths, 40 if IS_FULL else 8, store.die, servers.on_death
     )
     on_the_way.callback(troubles.end)
     for seat in seats:
@@ -111,6 +117,7 @@ async def test_whatever_dies_at_any_step_the_copy_has_each_movement_once(
         await servers.suffer(MOVEMENTS)
         load.stopping.set()
     await load.settle()
+    store.db.connection_pool.disconnect()
     troubles.heal()
     await eventually_async(partial(is_whole, store.db, leases), timeout_s=60 + MOVEMENTS // 300)
     # What is on its way yet comes when all is done.

@@ -48,6 +48,16 @@ def all_deaths() -> list[Death]:
     ]
 
 
+def each_step_in_every_way() -> list[Death]:
+    """Before, after, and long after each step; the victims take turns."""
+    found = [
+        Death(step, VICTIMS[(number + is_after) % len(VICTIMS)], DELIVERIES[is_after])
+        for is_after in (0, 1)
+        for number, step in enumerate(STEPS)
+    ]
+    return found + [Death(step, "server", "late") for step in WRITES]
+
+
 def each_step_once() -> list[Death]:
     """Each step has a death, and each kind of death a step."""
     kinds = cycle(
