@@ -173,8 +173,9 @@ class CopyingServers:
         self.troubles.late.close()
         proxies = [seat.proxy for seat in self._seats]
         await asyncio.gather(*[asyncio.to_thread(proxy.stop) for proxy in proxies])
-        self._load.quota += self._load.AN_OUTAGE
-        await self._load.until(self._load.quota)
+        self._load.is_urged = True
+        await self._load.until(self._load.movements + self._load.AN_OUTAGE)
+        self._load.is_urged = False
         for proxy in proxies:
             proxy.start()
         self.troubles.late.open()

@@ -34,6 +34,8 @@ class MixedLoad(Load):
         self._db = db
         self.quota: float = 0
         """So many movements may be made by now; a call may go past that."""
+        self.is_urged = False
+        """Whether changes are made all the same."""
         self.movements = self._copied = 0
 
     async def run_on(self) -> None:
@@ -51,8 +53,9 @@ class MixedLoad(Load):
 
     async def _call(self, chance: Random) -> None:
         while not self.stopping.is_set():
-            is_ahead = self.movements - self._copied > self.AHEAD
-            if self.movements >= self.quota or is_ahead or not self.targets:
+            waiting = self.movements - self._copied
+            is_enough = self.movements >= self.quota or waiting > self.AHEAD
+            if (is_enough and not self.is_urged) or not self.targets:
                 await self.pause(0.02)
                 continue
             asking = await chance.choices(*_ACTIONS)[0](self, chance)
