@@ -46,7 +46,7 @@ FAULTS = {
           ' OR #its_term = :its_term)"\n'),),
     ),
     "a watermark may go back": Fault(
-        CopyLeases, "_update", (("if is_forward:", "if False:"),)
+        CopyLeases, "_update", (('values.keys() & {"place", "folded"}', "()"),)
     ),
     "an unprocessed item is forgotten": Fault(
         CopyStore, "_write_part",

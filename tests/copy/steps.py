@@ -48,8 +48,10 @@ class StepNames:
         values = request["ExpressionAttributeValues"]
         if ":owner" in values:
             return "take" if values[":owner"]["S"] else "leave"
-        # Both marks are in every such request: it is about the one that moves.
+        if ":folded" not in values:
+            return "watermark"
+        # The first of all has both marks, and a request may come again.
         item = request["Key"]["item"]["S"]
-        moved = self._folded.get(item) != values[":folded"]
+        moved = self._folded.get(item) != values[":folded"] or ":place" not in values
         self._folded[item] = values[":folded"]
         return "folded" if moved else "watermark"
