@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 class DrainChild:
     """One drainer, started again when it ends by itself."""
 
+    MODULE: Final = drain_process.__name__
+    """The program."""
     FIRST_PAUSE_S: Final = 1.0
     LONGEST_PAUSE_S: Final = 10.0
 
@@ -65,7 +67,7 @@ class DrainChild:
         """Runs one to its end, or until it is to stop; answers its status."""
         try:
             process = self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", drain_process.__name__),
+                *(sys.executable, "-m", self.MODULE),
                 stdin=PIPE,
                 stdout=PIPE,
                 # Its own session: Ctrl-C is for the server, which then stops it.

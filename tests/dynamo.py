@@ -15,10 +15,10 @@ from inventory_server import dynamo_double
 
 
 @contextmanager
-def moto_server() -> Iterator[str]:
+def moto_server(program: str = dynamo_double.__file__) -> Iterator[str]:
     """A DynamoDB that keeps everything in memory; it ends with this process, however that does."""
     with subprocess.Popen(
-        [sys.executable, "-P", "-W", "ignore", dynamo_double.__file__],
+        [sys.executable, "-P", "-W", "ignore", program],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

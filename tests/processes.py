@@ -26,6 +26,22 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def children_of(pid: int) -> list[int]:
+    """The processes that this one has started; none where it has ended."""
+    try:
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
+def command_of(pid: int) -> bytes:
+    """What a process was started as; empty where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
 def start_redis(*arguments: str) -> subprocess.Popen[bytes]:
     """A redis-server without a file of its own, unless the arguments give it one."""
     return subprocess.Popen(
@@ -51,16 +67,23 @@ class DurableRedis:
     def __init__(self, folder: str) -> None:
         self._folder, self.socket = folder, f"{folder}/redis.sock"
         self.url = f"unix://{self.socket}"
-        self.db = redis.Redis(unix_socket_path=self.socket, decode_responses=True)
+        self.db = self.connect(timeout_s=30)
         self.process: subprocess.Popen[bytes]
         self.start()
+
+    def connect(self, timeout_s: float) -> redis.Redis:
+        """A client that does not wait for ever where a death has cost it an answer."""
+        return redis.Redis(
+            unix_socket_path=self.socket, decode_responses=True, socket_timeout=timeout_s
+        )
 
     def start(self) -> None:
         self.process = start_redis(
             *("--unixsocket", self.socket, "--port", "0", "--dir", self._folder),
             *("--appendonly", "yes", "--appendfsync", "always"),
         )
-        eventually(self.db.ping)
+        with self.connect(timeout_s=1) as asking:
+            eventually(asking.ping)
 
     def die(self) -> None:
         self.process.kill()

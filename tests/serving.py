@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
@@ -21,7 +22,7 @@ from inventory.v1.line_pb2 import Line
 from inventory.v1.stock_service_pb2_grpc import StockServiceStub
 
 from tests.eventually import eventually
-from tests.processes import free_port, stop_process
+from tests.processes import children_of, command_of, free_port, stop_process
 
 PROGRAM = (sys.executable, "-m", "inventory_server")
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -30,6 +31,10 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 class Running:
     """A server process, its redis-server's process, and a channel to it."""
 
+    program: Sequence[str] = PROGRAM
+    waits = True
+    """Whether it is there only once it serves."""
+
     def __init__(self, data_dir: Path, *flags: str, **variables: str) -> None:
         self.data_dir, self.port = data_dir, free_port()
         data_dir.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +42,7 @@ class Running:
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [
-                    *(*PROGRAM, "--port", str(self.port), "--data-dir", str(data_dir)),
+                    *(*self.program, "--port", str(self.port), "--data-dir", str(data_dir)),
                     *("--no-call-log", *flags),
                 ],
                 stderr=log,
@@ -47,7 +52,8 @@ class Running:
         self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}")
         self.stock = StockServiceStub(self.channel)
         self.holds = HoldServiceStub(self.channel)
-        eventually(self.is_serving, timeout_s=30)
+        if self.waits:
+            eventually(self.is_serving, timeout_s=30)
 
     def is_serving(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
@@ -68,13 +74,22 @@ class Running:
         with contextlib.closing(self.redis()) as client:
             return int(client.info("server")["process_id"])
 
+    def drainers(self) -> list[int]:
+        """The processes that copy for it."""
+        return [pid for pid in children_of(self.process.pid) if b"_drain" in command_of(pid)]
+
     def kill(self) -> None:
+        """Ends it and its drainer without a word."""
+        drainers = self.drainers()
         self.process.kill()
+        for pid in drainers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
     def kill_with_redis(self, *, redis_first: bool) -> None:
         """Ends both at once, without a word."""
-        pids = [self.redis_pid(), self.process.pid]
+        pids = [self.redis_pid(), self.process.pid, *self.drainers()]
         for pid in pids if redis_first else reversed(pids):
             os.kill(pid, signal.SIGKILL)
         self.process.wait()

@@ -184,7 +184,9 @@ class PartitionDrain:
         return fresh if follows and is_here else []
 
     async def _advance(self, mark: Watermark) -> None:
-        if not await self._leases.advance(self._number, self.term, mark, self._deadline()):
+        if not await self._leases.advance(
+            self._number, self.term, mark, self._deadline(), self._mark
+        ):
             raise LeaseLostError
         self._mark = mark
         self._progress.copied_seq = mark.place.seq

@@ -105,13 +105,21 @@ class CopyLeases:
         """Gives a partition back, so that another need not wait; False where it has another."""
         return await self._update(number, term, {"owner": {"S": ""}}, deadline)
 
-    async def advance(self, number: int, term: int, watermark: Watermark, deadline: float) -> bool:
-        """Moves the watermark, never back; False where the partition has another drainer now,
-        or the watermark is further on.
+    async def advance(
+        self, number: int, term: int, watermark: Watermark, deadline: float,
+        since: Watermark = Watermark(),  # noqa: B008 - it never changes
+    ) -> bool:  # fmt: skip
+        """Moves the watermark, neither of its places back; False where the partition has another
+        drainer now, or the watermark is further on.
+
+        Of what was written before, `since`, only what is another now is written. So a request
+        that comes late moves one place alone, and can be told by it to be late.
         """
-        return await self._update(
-            number, term, pack_watermark(watermark), deadline, is_forward=True
-        )
+        values = pack_watermark(watermark)
+        if since != Watermark():
+            before = pack_watermark(since)
+            values = {name: value for name, value in values.items() if value != before[name]}
+        return await self._update(number, term, values, deadline)
 
     async def resync(self, seen: PartitionCopy, reached: Place, deadline: float) -> bool:
         """Says that the states make up for what was not copied when it was seen so.
@@ -137,17 +145,15 @@ class CopyLeases:
             return False
         return True
 
-    async def _update(
-        self, number: int, term: int, values: Item, deadline: float, *, is_forward: bool = False
-    ) -> bool:
+    async def _update(self, number: int, term: int, values: Item, deadline: float) -> bool:
         condition = "#its_term = :its_term"
         if not term:
             condition = f"(attribute_not_exists(#its_term) OR {condition})"
         names = {"#its_term": "term", **{f"#{name}": name for name in values}}
         given: Item = {":its_term": {"N": str(term)}}
         given |= {f":{name}": value for name, value in values.items()}
-        if is_forward:
-            condition += " AND (attribute_not_exists(#place) OR #place <= :place)"
+        for place in values.keys() & {"place", "folded"}:
+            condition += f" AND (attribute_not_exists(#{place}) OR #{place} <= :{place})"
         try:
             await self._dynamo.call(
                 "update_item", deadline, is_probe=True, TableName=self._table,

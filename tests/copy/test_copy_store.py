@@ -179,6 +179,26 @@ async def test_a_watermark_moves_forward_and_only_by_who_has_the_term(leases) ->
     ]  # fmt: skip
 
 
+async def test_a_mark_that_comes_late_takes_the_other_one_not_back(leases) -> None:
+    assert await leases.take(3, "d", 0, soon())
+    began, copied = Watermark(Place(1, 1), NOW, "op.1", Place(1, 1)), Place(1, 5)
+    assert await leases.advance(3, 1, began, soon())
+    moved = began._replace(place=copied, movement_id="op.5")
+    assert await leases.advance(3, 1, moved, soon(), began)
+    folded = moved._replace(folded=copied)
+    assert await leases.advance(3, 1, folded, soon(), moved)
+    # The one before, again: it was held up on its way.
+    await leases.advance(3, 1, moved, soon(), began)
+    (there,) = await leases.partitions([3], soon())
+    assert there.watermark == folded
+    # Its answer was lost, so who sent it does not know that all is folded yet.
+    further = moved._replace(place=Place(1, 9), movement_id="op.9")
+    assert await leases.advance(3, 1, further, soon(), moved)
+    assert not await leases.advance(3, 1, moved, soon()), "never back"
+    (there,) = await leases.partitions([3], soon())
+    assert there.watermark == further._replace(folded=copied)
+
+
 async def test_a_lost_reply_does_not_lose_the_lease(leases, dynamo_proxy) -> None:
     dynamo_proxy.inject(reply_lost, operation="UpdateItem", times=1)
     assert await leases.take(3, "d", 0, soon())

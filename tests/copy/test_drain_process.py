@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
@@ -40,17 +39,6 @@ def copied_settings(settings: Settings, dynamo_endpoint: str, table_prefix: str)
     return replace(settings, dynamodb_endpoint=dynamo_endpoint, table_prefix=table_prefix)
 
 
-def drainer_of(pid: int) -> int:
-    """The process id of a server's drainer."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    (found,) = [
-        int(child)
-        for child in children
-        if b"inventory_server.drain_process" in Path(f"/proc/{child}/cmdline").read_bytes()
-    ]
-    return found
-
-
 async def test_a_killed_drainer_is_started_again_and_goes_on(
     serve_with, copied_settings, dynamo, db, leases_of, monkeypatch
 ) -> None:
@@ -79,9 +67,10 @@ def test_it_ends_when_its_server_is_killed(
 ) -> None:
     own = ("--dynamodb-endpoint", dynamo_endpoint, "--table-prefix", table_prefix)
     server: Running = start(*own, "--redis-url", store.url, "--partitions", "3")
-    drainer = drainer_of(server.process.pid)
+    (drainer,) = server.drainers()
     server.set_stock(5)
-    server.kill()
+    server.process.kill()
+    server.process.wait()
     eventually(lambda: not is_running(drainer), timeout_s=30)
 
 

@@ -14,6 +14,7 @@ from inventory_server.server import StartError
 from inventory_server.stores.copy_leases import CopyLeases
 from inventory_server.stores.copy_source import CopySource
 from inventory_server.stores.copy_store import CopyStore
+from inventory_server.stores.copy_tables import pack_place
 from inventory_server.stores.restore_store import RestoreStore
 from tests.calls import key, level_of, line, place, refused, set_stock
 from tests.copy.day import DELHI, ONLINE, PLACES, a_day
@@ -272,9 +273,13 @@ async def test_a_copy_without_a_movement_that_it_says_it_has_is_not_restored(
     (there,) = await CopyLeases(dynamo, names, first.server.store.store_id).partitions(
         [ONLINE], soon()
     )
-    folded = there.watermark._replace(folded=there.watermark.folded._replace(seq=0))
-    own = CopyLeases(dynamo, names, first.server.store.store_id)
-    assert await own.advance(ONLINE, there.term, folded, soon())
+    nothing = there.watermark.folded._replace(seq=0)
+    await dynamo.call(
+        "update_item", soon(), TableName=names.copy,
+        Key={"item": {"S": f"{first.server.store.store_id}/partition/{ONLINE}"}},
+        UpdateExpression="SET folded = :folded",
+        ExpressionAttributeValues={":folded": {"N": pack_place(nothing)}},
+    )  # fmt: skip
     await first.stop()
     db.flushall()
     told = await restore()

@@ -251,7 +251,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.leave(self.connection)
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        length = int(self.headers["Content-Length"])
+        body = self.rfile.read(length)
+        if len(body) < length:
+            self.close_connection = True  # its sender died in the middle of it
+            return
         operation = self.headers["X-Amz-Target"].rpartition(".")[2]
         named = {name: self.headers[name] for name in ("X-Amz-Target", "Authorization")}
         headers = {**named, "Content-Type": "application/x-amz-json-1.0"}
