@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import redis
+from google.protobuf.duration_pb2 import Duration
 from inventory.v1 import hold_service_pb2 as hold_pb
 from inventory.v1 import stock_service_pb2 as stock_pb
 
@@ -87,6 +88,8 @@ async def test_levels_policies_holds_journals_and_alerts_are_what_they_were(
     await copying(first)
     old, had = snapshot(db), marks(db)
     await end_some(first, ids)
+    longer = Duration(seconds=7200)
+    await first.holds.ExtendHold(hold_pb.ExtendHoldRequest(hold_id=ids["late"], ttl=longer))
     await first.holds.ConfirmHold(
         hold_pb.ConfirmHoldRequest(hold_id=expired, rehold_if_expired=True)
     )
@@ -224,10 +227,14 @@ async def test_what_redis_alone_has_stays(serve, db, copying, reconcile) -> None
         await set_stock(first.stock, 100, location=location)
     ids = await place_some(first)
     await copying(first)
-    await first.holds.ConfirmHold(hold_pb.ConfirmHoldRequest(hold_id=ids["late"]))
+    a_part = [line(quantity=2, location="store:DELHI")]
+    await first.holds.ConfirmHold(
+        hold_pb.ConfirmHoldRequest(hold_id=ids["late"], lines=a_part, keep_rest=True)
+    )
     await copying(first, ONLINE)
     old = snapshot(db)
     await end_some(first, ids)
+    await first.holds.ReleaseHold(hold_pb.ReleaseHoldRequest(hold_id=ids["late"]))
     await copying(first, ONLINE)
     put_back(db, old)
     told = await reconcile()
@@ -236,10 +243,45 @@ async def test_what_redis_alone_has_stays(serve, db, copying, reconcile) -> None
     assert await first.discrepancies() == []
     assert_journal_folds_to_state(db, PARTITIONS)
     away = await level_of(first.stock, location="store:DELHI")
-    assert (away.held, away.on_hand) == (4, 92)
+    # Of "late" two units were sold before, and of "sold" all four; "part" still holds four.
+    assert (away.held, away.on_hand) == (4, 94)
     await copying(first)
     told = await reconcile()
     assert (told.exit_code, "not behind its copy" in told.output) == (2, True), told.output
+
+
+async def test_while_it_is_under_way_no_server_writes(
+    serve, db, copying, reconcile, monkeypatch
+) -> None:
+    """Not even one that has seen no more than what was put back."""
+    first = await serve()
+    await set_stock(first.stock, 5)
+    await copying(first)
+    old = snapshot(db)
+    await set_stock(first.stock, 6)
+    await copying(first)
+    await first.stop()
+    put_back(db, old)
+    other = await serve()
+    real, steps = ReconcileStore._run, count(1)
+
+    async def dies(self: Any, *args: Any) -> Any:
+        if next(steps) == 2:
+            raise ConnectionError("killed")
+        return await real(self, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ReconcileStore, "_run", dies)
+        assert "killed" in (await reconcile()).output
+    before = snapshot(db)
+    for location in PLACES:
+        refusal = await refused(set_stock(other.stock, 7, location=location))
+        assert refusal.reason == "STORE_REWOUND"
+    assert snapshot(db) == before
+    assert (await reconcile()).exit_code == 0
+    await until_taken_over(other)
+    await set_stock(other.stock, 7, location="store:DELHI")
+    assert (await level_of(other.stock)).on_hand == 6
 
 
 async def test_what_is_copied_past_the_watermark_comes_back_too(
