@@ -1,4 +1,4 @@
-"""The durable copy's items, to and from values. ARCHITECTURE.md describes them."""
+"""The durable copy's items, to and from values. docs/design/copy.md describes them."""
 
 from __future__ import annotations
 

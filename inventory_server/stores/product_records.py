@@ -1,4 +1,4 @@
-"""Products as DynamoDB items, to and from values. ARCHITECTURE.md describes them."""
+"""Products as DynamoDB items, to and from values. docs/design/catalogue.md describes them."""
 
 from __future__ import annotations
 

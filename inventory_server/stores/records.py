@@ -1,6 +1,6 @@
 """The packed forms of levels, lines, places and holds, to and from values.
 
-ARCHITECTURE.md describes them; the Lua side is `scripts/include/`.
+docs/design/store.md describes them; the Lua side is `scripts/include/`.
 """
 
 from __future__ import annotations

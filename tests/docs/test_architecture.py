@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md and the scripts' README name every key, script and include as it is."""
+"""docs/design/store.md and the scripts' README name every key, script and include as it is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inventory_server.stores.keys import Keyspace
 from inventory_server.stores.scripts import script_names
 from tests.docs import markdown
 
-PAGE = markdown.read("ARCHITECTURE.md")
+PAGE = markdown.read("docs/design/store.md")
 INDEX = markdown.read("inventory_server/scripts/README.md")
 SCRIPTS = markdown.ROOT / "inventory_server" / "scripts"
 
@@ -70,7 +70,8 @@ def test_the_fields_of_a_journal_entry_are_all_there() -> None:
 
 def test_numbers_are_those_of_the_code() -> None:
     assert MAX_TOTAL == 10**14 - 1
-    assert "10^14 − 1" in PAGE  # noqa: RUF001 - a minus sign
+    decisions = markdown.read("docs/design/decisions.md")
+    assert "10^14 − 1" in decisions  # noqa: RUF001 - a minus sign
     verbs = (SCRIPTS / "include" / "verb_memory.lua").read_text("utf-8")
     assert "MAX_VERBS, OP_KEPT, FINGERPRINT_KEPT = 32, 10, 8" in verbs
     assert "the first 10 and 8 characters" in PAGE
@@ -90,3 +91,10 @@ def test_the_index_of_scripts_is_complete() -> None:
 def test_the_index_of_includes_is_complete() -> None:
     named = [markdown.words(row[0])[0] for row in markdown.table(INDEX, "Include")]
     assert sorted(named) == sorted(path.stem for path in (SCRIPTS / "include").glob("*.lua"))
+
+
+def test_the_first_page_stays_one_page_and_names_the_others() -> None:
+    page = markdown.read("ARCHITECTURE.md")
+    assert len(page.splitlines()) <= 120
+    others = {path.name for path in (markdown.ROOT / "docs" / "design").glob("*.md")}
+    assert {name for name in others if f"(docs/design/{name})" in page} == others

@@ -189,7 +189,11 @@ def test_the_table_of_errors_is_complete() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/grpcurl.md"),
+        *("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/grpcurl.md", "docs/backup.md"),
+        *(
+            f"docs/design/{name}.md"
+            for name in ("store", "catalogue", "copy", "client", "decisions")
+        ),
         "clients/other_languages/README.md",
         "inventory_server/scripts/README.md",
     ],
