@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 STOP_S: Final = 10.0
 """So long it may take to end; what is not copied then is copied by who comes next."""
 REPORT_S: Final = 0.5
+NICENESS: Final = 10
 
 
 def pack_order(settings: Settings, redis_url: str, store_id: str) -> bytes:
@@ -160,6 +161,8 @@ def _stop_with_stdin(loop: asyncio.AbstractEventLoop, root: DrainRoot) -> None:
 def main() -> None:
     """Drains until stdin ends; exit status 1 where it could not go on."""
     settings, store_id = parse_order(sys.stdin.readline())
+    # Where processors are short, callers come first.
+    os.nice(NICENESS)
     set_up_logging(settings.log_format)
     try:
         uvloop.run(drain(settings, store_id))
