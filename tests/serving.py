@@ -76,7 +76,7 @@ class Running:
 
     def drainers(self) -> list[int]:
         """The processes that copy for it."""
-        return [pid for pid in children_of(self.process.pid) if b"_drain" in command_of(pid)]
+        return [pid for pid in children_of(self.process.pid) if b"drain" in command_of(pid)]
 
     def kill(self) -> None:
         """Ends it and its drainer without a word."""

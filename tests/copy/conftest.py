@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from inventory_server.cli import app
 from inventory_server.domain.copy import CopiedStore
+from inventory_server.drain_child import DrainChild
 from inventory_server.drain_process import DrainRoot
 from inventory_server.operations.drain_leases import DrainLeases
 from inventory_server.operations.draining import Drainer
@@ -94,6 +95,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         (DrainLeases, "TERM_S", 1.5), (DrainLeases, "MARGIN_S", -20.0),
     ):  # fmt: skip
         monkeypatch.setattr(owner, name, value)
+    # Those of servers are processes of their own.
+    monkeypatch.setattr(DrainChild, "MODULE", "tests.copy.quick_drainer")
+    monkeypatch.setattr(DrainChild, "FIRST_PAUSE_S", 0.05)
+    monkeypatch.setenv("COPY_TEST_FOLD_S", "0.2")
+    monkeypatch.setenv("COPY_TEST_BATCH", "40")
 
 
 @pytest.fixture

@@ -40,11 +40,10 @@ def copied_settings(settings: Settings, dynamo_endpoint: str, table_prefix: str)
 
 
 async def test_a_killed_drainer_is_started_again_and_goes_on(
-    serve_with, copied_settings, dynamo, db, leases_of, monkeypatch
+    serve_with, copied_settings, dynamo, db, leases_of
 ) -> None:
     serving = await serve_with(copied_settings)
     child = serving.server.copy.drainer
-    monkeypatch.setattr(type(child), "FIRST_PAUSE_S", 0.05)
     await set_stock(serving.stock, 1)
     await until(lambda: db.hget(META, "copied") == "1")
     first = child.pid
@@ -67,7 +66,7 @@ def test_it_ends_when_its_server_is_killed(
 ) -> None:
     own = ("--dynamodb-endpoint", dynamo_endpoint, "--table-prefix", table_prefix)
     server: Running = start(*own, "--redis-url", store.url, "--partitions", "3")
-    (drainer,) = server.drainers()
+    (drainer,) = eventually(server.drainers)
     server.set_stock(5)
     server.process.kill()
     server.process.wait()

@@ -14,6 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from inventory.v1 import stock_service_pb2 as pb
 from typer.testing import CliRunner
 
+from inventory_server import copy_root
 from inventory_server.cli import app
 from inventory_server.domain.copy import JournalEntry, Place, Watermark
 from inventory_server.domain.model import MovementFilter
@@ -39,6 +40,7 @@ from inventory_server.stores.stream_store import StreamStore
 from tests.calls import line, place, refused, set_stock
 from tests.copy.conftest import Serving
 from tests.copy.day import DELHI, ONLINE, PLACES, a_day, until_copied
+from tests.copy.draining_here import DrainerHere
 from tests.copy.entries import NOW, STORE, entry, soon
 from tests.faults.dynamo_proxy import delayed
 from tests.faults.dynamo_proxy import refused as answers
@@ -56,6 +58,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (movements_module, copy_history):
         monkeypatch.setattr(module, "MOVEMENTS_A_READ", 7)
     monkeypatch.setattr(copy_fold, "SEQS_A_SPAN", 3)
+    monkeypatch.setattr(copy_root, "DrainChild", DrainerHere)
     monkeypatch.setattr(CopyWalk, "SPANS_A_READ", 2)
 
 
