@@ -133,7 +133,7 @@ class Callers:
     def _work(self) -> None:
         while not self._ending.is_set():
             try:
-                self.placed.append(self._server.place(next(self._names), timeout=1))
+                self.placed.append(self._server.place(next(self._names), timeout=10))
             except grpc.RpcError as error:
                 self.refusals.append(Refusal(error).reason)  # type: ignore[arg-type]
 
@@ -168,15 +168,21 @@ def test_a_snapshot_under_a_running_server_is_noticed_and_what_was_lost_comes_ba
     with Callers(server) as callers:
         page.run(rest)
         page.run(LOG)
-        eventually(lambda: "STORE_REWOUND" in callers.refusals)
+        eventually(lambda: "STORE_REWOUND" in callers.refusals, timeout_s=60)
         assert not server.is_serving()
         assert not callers.placed
-        assert set(callers.refusals) <= {"STORE_UNAVAILABLE", "STORE_REWOUND", "OUTCOME_UNKNOWN"}
+        assert set(callers.refusals) <= {
+            *("STORE_UNAVAILABLE", "STORE_REWOUND", "OUTCOME_UNKNOWN"),
+            # The caller's own deadline has none.
+            "",
+        }
         told = page.run(RECONCILE)
         assert "320 movements came back" in told
         assert "no discrepancies" in told
-        eventually(lambda: len(callers.placed) > 20)
+        eventually(lambda: len(callers.placed) > 20, timeout_s=60)
     assert server.is_serving()
     for hold_id, was in before.items():
         assert server.holds.GetHold(hold_pb.GetHoldRequest(hold_id=hold_id)) == was
-    assert server.held() == held + len(callers.placed)
+    # Whoever was not answered in time may have placed one too.
+    unknown = sum(reason in ("OUTCOME_UNKNOWN", "") for reason in callers.refusals)
+    assert 0 <= server.held() - held - len(callers.placed) <= unknown
