@@ -28,7 +28,11 @@ RedisUrl = Annotated[
     ),
 ]
 DataDir = Annotated[
-    Path, typer.Option(envvar="INVENTORY_DATA_DIR", help="Data folder of a running server.")
+    Path,
+    typer.Option(
+        envvar="INVENTORY_DATA_DIR",
+        help="A server's data folder, with its own Redis.",
+    ),
 ]
 Endpoint = Annotated[
     str,

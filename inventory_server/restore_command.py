@@ -18,7 +18,7 @@ from inventory_server.copy_options import (
     refuse,
     run_command,
 )
-from inventory_server.copy_tools import CopyTools, redis_url_of
+from inventory_server.copy_tools import CopyTools, redis_of
 from inventory_server.domain.base_error import iso_time
 from inventory_server.operations.restored_partition import CopyDamagedError
 from inventory_server.operations.restoring import Reached, Restored, RestoreRefusedError
@@ -91,7 +91,7 @@ def _tell_reached(reached: Sequence[Reached]) -> None:
 
 
 async def _restore(settings: Settings, *, retention_s: int, accepts_incomplete: bool) -> Restored:
-    async with CopyTools(settings, redis_url_of(settings)) as tools:
+    async with redis_of(settings) as url, CopyTools(settings, url) as tools:
         copied = await tools.copied_store()
         if copied is None:
             raise RestoreRefusedError("there is no copy to restore from: nothing was copied yet")

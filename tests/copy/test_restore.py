@@ -6,9 +6,13 @@ import asyncio
 from typing import Any
 
 import pytest
+import redis
 from inventory.v1 import hold_service_pb2 as hold_pb
 from inventory.v1 import stock_service_pb2 as stock_pb
+from typer.testing import CliRunner
 
+from inventory_server.cli import app
+from inventory_server.embedded_redis import EmbeddedRedis
 from inventory_server.operations.drain_leases import DrainLeases
 from inventory_server.server import StartError
 from inventory_server.stores.copy_leases import CopyLeases
@@ -320,3 +324,28 @@ async def test_a_restore_that_breaks_off_is_seen_by_servers_and_begun_anew(
     assert world(db) == before
     again = await serve()
     assert await again.discrepancies() == []
+
+
+async def test_a_data_folder_that_was_lost_is_restored_without_a_server(
+    serve, db, copying, dynamo_endpoint, table_prefix, tmp_path, monkeypatch
+) -> None:
+    """A server of a folder has its Redis in it: where that is empty, none starts."""
+    first = await serve()
+    await set_stock(first.stock, 5)
+    await copying(first)
+    before = stored_levels(db)
+    await first.stop()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "double")
+    where = ["--dynamodb-endpoint", dynamo_endpoint, "--table-prefix", table_prefix]
+    command = ["restore", "--data-dir", str(tmp_path / "data"), *where]
+    told = await asyncio.to_thread(CliRunner().invoke, app, command)
+    assert told.exit_code == 0, told.output
+    own = EmbeddedRedis(tmp_path / "data")
+    await own.start()
+    with redis.Redis.from_url(own.url, decode_responses=True) as client:
+        assert stored_levels(client) == before
+        # While a server has the folder, its Redis is the one that is looked at.
+        told = await asyncio.to_thread(CliRunner().invoke, app, command)
+        assert (told.exit_code, "not empty" in told.output) == (2, True), told.output
+    await own.stop()
