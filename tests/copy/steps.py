@@ -13,8 +13,6 @@ WRITES = (
 )  # fmt: skip
 READS = ("store", "partitions", "beats", "gather")
 STEPS = (*WRITES, *READS)
-TAKEOVER = ("take", "beats", "gather")
-"""What happens when another server has died."""
 
 
 class StepNames:

@@ -330,13 +330,13 @@ async def test_a_data_folder_that_was_lost_is_restored_without_a_server(
     serve, db, copying, dynamo_endpoint, table_prefix, tmp_path, monkeypatch
 ) -> None:
     """A server of a folder has its Redis in it: where that is empty, none starts."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "double")
     first = await serve()
     await set_stock(first.stock, 5)
     await copying(first)
     before = stored_levels(db)
     await first.stop()
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "double")
     where = ["--dynamodb-endpoint", dynamo_endpoint, "--table-prefix", table_prefix]
     command = ["restore", "--data-dir", str(tmp_path / "data"), *where]
     told = await asyncio.to_thread(CliRunner().invoke, app, command)
