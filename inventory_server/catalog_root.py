@@ -11,6 +11,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, Final
 
+from inventory_server import background
 from inventory_server.domain.errors import InventoryError
 from inventory_server.embedded_dynamo import EmbeddedDynamo, EmbeddedDynamoError
 from inventory_server.operations.catalog import CatalogOperations
@@ -118,7 +119,7 @@ class CatalogRoot:
             log.error("the sample products are not all there: %s", error)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(work))
+        self._tasks.append(background.begin(work))
 
 
 def make_dynamo(settings: Settings) -> Dynamo:

@@ -21,6 +21,7 @@ from inventory.v1 import (
 )
 from redis.exceptions import RedisError
 
+from inventory_server import background
 from inventory_server.call_log import CallLog
 from inventory_server.catalog_root import CatalogRoot
 from inventory_server.copy_root import CopyRoot, refuse_lost_store
@@ -279,7 +280,7 @@ class Server:
         return Watching(store, hub, stock)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        self._loops.append(asyncio.create_task(work))
+        self._loops.append(background.begin(work))
 
     def _store_changed(self, is_ready: bool) -> None:
         log.debug("the store is %s", "there" if is_ready else "gone")

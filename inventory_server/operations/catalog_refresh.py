@@ -92,6 +92,12 @@ class CatalogRefresh:
                     log.warning("the catalogue's index is not kept fresh: %s", error)
                 failed = True
                 await self._wait(self.RETRY_S)
+            except Exception:
+                # Nobody else would say so, and the catalogue would be away for good.
+                if not failed:
+                    log.exception("the catalogue's index is not kept fresh")
+                failed = True
+                await self._wait(self.RETRY_S)
             else:
                 failed = False
                 await self._wait(self.POLL_S)

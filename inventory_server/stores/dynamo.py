@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from time import monotonic
 from typing import Any, Final
+from zlib import crc32
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -24,8 +25,10 @@ from botocore.exceptions import (
     ConnectTimeoutError,
     EndpointConnectionError,
     HTTPClientError,
+    IncompleteReadError,
     NoRegionError,
 )
+from botocore.parsers import ResponseParserError
 
 from inventory_server.domain.errors import CatalogThrottled, StoreUnavailable
 
@@ -186,7 +189,9 @@ class Dynamo:
             max_pool_connections=self.threads,
             parameter_validation=False,
         )
-        return session.client("dynamodb", config=config, **given)
+        client = session.client("dynamodb", config=config, **given)
+        client.meta.events.register("before-parse.dynamodb", _check_whole)
+        return client
 
 
 @cache
@@ -195,6 +200,16 @@ def _session() -> Any:
     import boto3
 
     return boto3.session.Session()
+
+
+def _check_whole(response_dict: Mapping[str, Any], **_: Any) -> None:
+    """Refuses an answer that was cut short: botocore takes one without a body for an empty
+    one, in which nothing was found, and nothing of a batch was left out.
+    """
+    headers, body = response_dict["headers"], response_dict["body"]
+    length, checksum = int(headers.get("Content-Length", len(body))), headers.get("x-amz-crc32")
+    if length != len(body) or (checksum is not None and int(checksum) != crc32(body)):
+        raise IncompleteReadError(actual_bytes=len(body), expected_bytes=length)
 
 
 class _AgainError(Exception):
@@ -235,7 +250,7 @@ class _Attempts:
         except (EndpointConnectionError, ConnectTimeoutError) as error:
             self.is_reached = False
             raise _AgainError(str(error)) from error
-        except HTTPClientError as error:
+        except (HTTPClientError, IncompleteReadError, ResponseParserError) as error:
             raise _AgainError(str(error), is_lost=True) from error
         except BotoCoreError as error:
             # No credentials, no region: nothing was sent, and nothing will help.

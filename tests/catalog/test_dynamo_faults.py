@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from inventory.v1 import catalog_service_pb2 as pb
 from inventory.v1.catalog_service_pb2_grpc import CatalogServiceStub
 
+from inventory_server.operations.catalog_refresh import CatalogRefresh
 from inventory_server.server import Server
 from inventory_server.settings import Settings
 from inventory_server.stores.dynamo import Dynamo
@@ -22,6 +24,7 @@ from tests.faults.dynamo_proxy import (
     THROTTLES,
     DynamoProxy,
     broken,
+    cut_short,
     delayed,
     partly,
     passed,
@@ -42,6 +45,9 @@ async def server(
 ) -> AsyncIterator[Server]:
     """A server whose way to DynamoDB leads through the proxy."""
     monkeypatch.setattr(Dynamo, "READ_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(CatalogRefresh, "TIMEOUT_S", 1.0)
+    monkeypatch.setattr(CatalogRefresh, "RETRY_S", 0.2)
+    monkeypatch.setattr(CatalogRefresh, "POLL_S", 0.2)
     settings = replace(catalog_settings, dynamodb_endpoint=dynamo_proxy.endpoint)
     async with started(settings) as running:
         yield running
@@ -190,12 +196,47 @@ async def test_a_write_of_which_nothing_is_heard_may_be_repeated_with_its_key(
     assert await read(catalog) == "Stool"
 
 
+@pytest.mark.parametrize("sent", [0, 7])
+async def test_an_answer_that_is_cut_short_is_none(
+    catalog, channel, server, dynamo_proxy, sent
+) -> None:
+    """To boto3 one without a body is an empty one: no items, and nothing left to do."""
+    await upsert(catalog, "A", name="Chair", barcode="111")
+    dynamo_proxy.inject(cut_short(sent), times=3)
+    assert await read(catalog) == "Chair"
+    for n in range(3):
+        dynamo_proxy.inject(passed, operation="PutItem", times=n) if n else None
+        dynamo_proxy.inject(cut_short(sent), operation="PutItem", times=1)
+        answer = await upsert(catalog, "A", name=f"{n}", barcode=f"22{n}", metadata=key(f"k{n}"))
+        assert not answer.created
+        assert await read(catalog) == f"{n}"
+    dynamo_proxy.inject(cut_short(sent), operation="Query")
+    await eventually_async(lambda: _is(channel, CATALOG, NOT_SERVING))
+    dynamo_proxy.heal()
+    await eventually_async(lambda: _is(channel, CATALOG, SERVING))
+
+
 async def test_what_a_batch_leaves_out_is_asked_for_again(catalog, server, dynamo_proxy) -> None:
     for sku in ("A", "B", "C"):
         await upsert(catalog, sku)
     dynamo_proxy.inject(partly(1), operation="BatchGetItem", times=2)
     request = pb.BatchGetProductsRequest(skus=["A", "B", "C"])
     assert len((await catalog.BatchGetProducts(request)).products) == 3
+
+
+async def test_what_is_not_ours_in_the_feed_is_told_and_is_over_when_it_is_gone(
+    catalog, channel, server, dynamo, names, caplog
+) -> None:
+    minute = {"N": str(int(time.time()) // 60)}
+    stray = {"minute": minute, "place": {"S": "x"}}
+    deadline = asyncio.get_running_loop().time() + 60
+    await dynamo.call("put_item", deadline, TableName=names.changes, Item=stray)
+    await eventually_async(lambda: _is(channel, CATALOG, NOT_SERVING))
+    assert "the catalogue's index is not kept fresh" in caplog.text
+    await dynamo.call("delete_item", deadline, TableName=names.changes, Key=stray)
+    await eventually_async(lambda: _is(channel, CATALOG, SERVING))
+    await upsert(catalog, "A", name="Chair")
+    assert await read(catalog) == "Chair"
 
 
 async def test_a_slow_dynamodb_is_slow_and_nothing_else(

@@ -13,7 +13,7 @@ from inventory_server.stores.copy_fold import CopyFold
 from inventory_server.stores.copy_leases import CopyLeases, OtherStoreError
 from inventory_server.stores.copy_tables import MOVEMENTS_A_RUN
 from tests.copy.entries import NOW, STORE, all_of, entry, soon
-from tests.faults.dynamo_proxy import broken, partly, reply_lost, throttled
+from tests.faults.dynamo_proxy import broken, cut_short, partly, reply_lost, throttled
 
 
 @pytest.fixture
@@ -133,6 +133,10 @@ async def test_a_history_has_each_movement_once_though_it_was_written_in_other_b
         (reply_lost, ""),
         (partly(3), "BatchWriteItem"),
         (partly(0), "BatchWriteItem"),
+        (cut_short(0), ""),
+        (cut_short(1), ""),
+        (cut_short(0, partly(3)), "BatchWriteItem"),
+        (cut_short(0, partly(0)), "BatchWriteItem"),
     ],
 )
 async def test_what_dynamodb_does_not_do_at_once_is_done_all_the_same(

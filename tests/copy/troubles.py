@@ -17,6 +17,7 @@ from tests.faults.dynamo_proxy import (
     Fault,
     Reply,
     broken,
+    cut_short,
     partly,
     passed,
     refused,
@@ -35,17 +36,6 @@ class Death(NamedTuple):
     step: str
     victim: str
     delivery: str
-
-
-def all_deaths() -> list[Death]:
-    """Everybody at every step, before and after it; and late requests of dead servers."""
-    return [
-        Death(step, victim, delivery)
-        for victim in VICTIMS
-        for delivery in DELIVERIES
-        for step in STEPS
-        if delivery != "late" or (victim == "server" and step in WRITES)
-    ]
 
 
 def each_step_in_every_way() -> list[Death]:
@@ -199,6 +189,7 @@ class Troubles:
             ("throttled", throttled()),
             ("error 500", broken),
             ("reply lost", reply_lost),
+            ("reply cut short", cut_short(0)),
             ("throughput exceeded", throttled("ProvisionedThroughputExceededException")),
             ("error 503", refused("ServiceUnavailable", 503)),
         ]
@@ -211,7 +202,8 @@ class Troubles:
                 ("applied, then again long after", self._again_late),
             ]
         if step in ("movements", "history", "levels", "holds"):
-            kinds[:0] = [("part of a batch", partly(7)), ("none of a batch", partly(0))]
+            kinds[:0] = [("part of a batch", partly(7)), ("none of a batch", partly(0)),
+                         ("part of a batch, reply cut short", cut_short(0, partly(7)))]  # fmt: skip
         return kinds
 
     def _held(self, exchange: Exchange, requests: int) -> Reply:

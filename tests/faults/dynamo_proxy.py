@@ -30,6 +30,8 @@ THROTTLES = {
 class Reply(NamedTuple):
     status: int
     body: bytes
+    sent: int | None = None
+    """So many bytes of the body are sent before the connection is cut; None for all, uncut."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,16 @@ def silent(exchange: Exchange) -> None:
 def reply_lost(exchange: Exchange) -> None:
     """Does it, and cuts the connection before the answer."""
     exchange.forward(exchange.body)
+
+
+def cut_short(sent: int, fault: Fault = passed) -> Fault:
+    """What becomes of it is answered, but of the answer's body only so many bytes arrive."""
+
+    def answer(exchange: Exchange) -> Reply | None:
+        reply = fault(exchange)
+        return reply and reply._replace(sent=sent)
+
+    return answer
 
 
 def partly(done: int) -> Fault:
@@ -271,7 +283,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/x-amz-json-1.0")
         self.send_header("Content-Length", str(len(reply.body)))
         self.end_headers()
-        self.wfile.write(reply.body)
+        self.wfile.write(reply.body[: reply.sent])
+        self.close_connection = self.close_connection or reply.sent is not None
 
     def log_message(self, *_: object) -> None:
         """Says nothing."""

@@ -38,13 +38,14 @@ LAYERS = {
 OUTSIDE_THE_LAYERS = {
     "__init__": set(),
     "__main__": {"cli"},
+    "background": set(),
     "call_log": set(),
     "settings": {"domain"},
     "dynamo_double": set(),
     "embedded_dynamo": {"dynamo_double"},
     "embedded_redis": set(),
     "create_tables_command": {"catalog_root", "domain", "settings", "stores"},
-    "catalog_root": {*LAYERS, "embedded_dynamo", "sample_data", "settings"},
+    "catalog_root": {*LAYERS, "background", "embedded_dynamo", "sample_data", "settings"},
     "copy_root": {*LAYERS, "copy_tools", "drain_child", "drain_process", "settings"},
     "copy_tools": {*LAYERS, "embedded_redis", "settings"},
     "drain_child": {"domain", "drain_process"},
@@ -64,8 +65,8 @@ OUTSIDE_THE_LAYERS = {
         "verify_command",
     },
     "server": {
-        *LAYERS, "call_log", "catalog_root", "copy_root", "embedded_redis", "health",
-        "metrics", "sample_data", "settings",
+        *LAYERS, "background", "call_log", "catalog_root", "copy_root", "embedded_redis",
+        "health", "metrics", "sample_data", "settings",
     },
 }  # fmt: skip
 """Only the composition root sees everything: server.py, catalog_root.py, copy_*.py, drain_*.py."""
