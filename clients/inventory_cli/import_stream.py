@@ -6,14 +6,14 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from queue import SimpleQueue
 from threading import Condition, Lock
 from typing import Any, Final
 
 import grpc
 
 from inventory_cli.chunks import Chunk, ChunkReader
-from inventory_cli.errors import ServerError, server_error_of, unreachable
+from inventory_cli.connecting import connect
+from inventory_cli.errors import ServerError, server_error_of
 from inventory_cli.stop_signals import stop_signals
 from inventory_cli.tally import Tally
 
@@ -113,8 +113,9 @@ class ImportStream:
 
     def _converse(self) -> dict[str, str | bytes]:
         """One stream to its end; answers its trailers."""
+        connect(self._server)
+        self._was_connected = True
         with grpc.insecure_channel(self._server, options=_CHANNEL_OPTIONS) as channel:
-            self._connect(channel)
             requests = self._requests(self._begin_attempt())
             call = self._rpc_of(channel)(requests, metadata=self._metadata)
             try:
@@ -129,15 +130,6 @@ class ImportStream:
         if self._unanswered or not self._is_at_end:
             raise ServerError("the server ended the import early", is_transient=True)
         return trailers
-
-    def _connect(self, channel: grpc.Channel) -> None:
-        states: SimpleQueue[grpc.ChannelConnectivity] = SimpleQueue()
-        channel.subscribe(states.put, try_to_connect=True)
-        while (state := states.get()) is not grpc.ChannelConnectivity.READY:
-            if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-                raise unreachable(self._server)
-        channel.unsubscribe(states.put)
-        self._was_connected = True
 
     def _begin_attempt(self) -> int:
         """Ends the requests of the attempt before."""

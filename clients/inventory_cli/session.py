@@ -8,16 +8,15 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from itertools import islice
-from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from uuid import uuid4
 
-import grpc
 from google.protobuf.message import Message
 from inventory_client import InventoryClient, InventoryError
 
-from inventory_cli.errors import CliError, ExitStatus, unreachable
+from inventory_cli.connecting import connect
+from inventory_cli.errors import CliError, ExitStatus
 from inventory_cli.json_form import document, json_of
 from inventory_cli.keys import checked_key
 from inventory_cli.output import OutputForm, make_console, show_error
@@ -66,16 +65,15 @@ class Session:
     def client(self) -> InventoryClient:
         """The connection, made when it is first asked for.
 
-        Raises ServerError where nobody answers at the address: a wrong one is
-        told at once, and not after all the retries that a call may have.
+        Raises ServerError where nobody answers at the address.
         """
         if self._client is None:
             settings = self.settings
-            connect(settings.server, settings.timeout_s)
             client = InventoryClient(
                 settings.server, timeout=settings.timeout_s, actor=settings.actor
             )
             self._closing.callback(client.close)
+            connect(settings.server, settings.timeout_s)
             self._client = client
         return self._client
 
@@ -175,21 +173,6 @@ class Session:
         self.note(f"Perhaps it was done. Its idempotency key is {self.key}; this settles it,")
         self.note("and does nothing twice:")
         self.note(f"  {shlex.join(words)}")
-
-
-def connect(server: str, timeout_s: float) -> None:
-    """Makes sure that somebody answers at the address. Raises ServerError."""
-    states: SimpleQueue[grpc.ChannelConnectivity] = SimpleQueue()
-    with grpc.insecure_channel(server) as channel:
-        channel.subscribe(states.put, try_to_connect=True)
-        try:
-            while (state := states.get(timeout=timeout_s)) is not grpc.ChannelConnectivity.READY:
-                if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-                    raise unreachable(server)
-        except Empty:
-            raise unreachable(server) from None
-        finally:
-            channel.unsubscribe(states.put)
 
 
 def page_size_of(limit: int) -> int:

@@ -11,9 +11,10 @@ from inventory.v1.audit_service_pb2_grpc import AuditServiceStub
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from inventory_cli.command import command
+from inventory_cli.connecting import connect
 from inventory_cli.errors import ExitStatus, server_error_of
 from inventory_cli.json_form import json_of, word_of
-from inventory_cli.session import Session, connect
+from inventory_cli.session import Session
 from inventory_cli.tables import Column, Grid
 
 COLUMNS = (Column("What"), Column("Location"), Column("SKU"), Column("Hold"), Column("Found"))
