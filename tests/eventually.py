@@ -7,10 +7,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.005, 0.1
+"""Who waits long looks less often: what is waited for needs the processor itself."""
+
 
 def eventually(check: Callable[[], Any], timeout_s: float = 20) -> Any:
     """Calls `check` until it answers something true; raises what it raised last."""
-    ends = time.monotonic() + timeout_s
+    ends, pause_s = time.monotonic() + timeout_s, FIRST_PAUSE_S
     while True:
         try:
             if answer := check():
@@ -20,12 +23,13 @@ def eventually(check: Callable[[], Any], timeout_s: float = 20) -> Any:
             error = raised
         if time.monotonic() > ends:
             raise error
-        time.sleep(0.01)
+        time.sleep(pause_s)
+        pause_s = min(1.3 * pause_s, LONGEST_PAUSE_S)
 
 
 async def eventually_async(check: Callable[[], Awaitable[Any]], timeout_s: float = 20) -> Any:
     """The same for a coroutine function."""
-    ends = time.monotonic() + timeout_s
+    ends, pause_s = time.monotonic() + timeout_s, FIRST_PAUSE_S
     while True:
         try:
             if answer := await check():
@@ -35,4 +39,5 @@ async def eventually_async(check: Callable[[], Awaitable[Any]], timeout_s: float
             error = raised
         if time.monotonic() > ends:
             raise error
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(pause_s)
+        pause_s = min(1.3 * pause_s, LONGEST_PAUSE_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,31 +57,51 @@ class Folded:
             self.holds[entry["hold_id"]] = (entry["hold"], entry["record"])
 
 
+def together(
+    db: redis.Redis, ask: Callable[[Any, Any], object], subjects: Iterable[Any]
+) -> list[Any]:
+    """What Redis answers where it is asked this of each subject, a thousand at a time."""
+    found: list[Any] = []
+    left = list(subjects)
+    for at in range(0, len(left), 1000):
+        with db.pipeline(transaction=False) as asked:
+            for subject in left[at : at + 1000]:
+                ask(asked, subject)
+            found += asked.execute()
+    return found
+
+
 def fold(db: redis.Redis, partitions: int = 16) -> tuple[dict[Any, Any], dict[Any, Any]]:
     """Levels by (partition, location, sku) and holds by id, from the journals alone."""
-    folded = Folded()
-    for n in range(partitions):
+    folded, numbers = Folded(), range(partitions)
+    journals = together(db, lambda r, n: r.xrange(f"inv:{{{n}}}:journal"), numbers)
+    seqs = together(db, lambda r, n: r.hget(f"inv:{{{n}}}:meta", "seq"), numbers)
+    alerts = together(db, lambda r, n: r.xrange(f"inv:{{{n}}}:alerts"), numbers)
+    for n, journal in enumerate(journals):
         last = 0
-        for entry_id, entry in db.xrange(f"inv:{{{n}}}:journal"):
+        for entry_id, entry in journal:
             seq = int(entry_id.split("-")[0])
             assert entry_id == f"{last + 1}-0", f"a gap in partition {n} after {last}"
             last = seq
             folded.take(n, seq, entry)
-        assert int(db.hget(f"inv:{{{n}}}:meta", "seq") or 0) == last
-        _assert_alerts(db, n)
-    for (n, location), policy in folded.defaults.items():
-        assert db.hget(f"inv:{{{n}}}:locations", location) == policy
+        assert int(seqs[n] or 0) == last
+        _assert_alerts(journal, alerts[n])
+    places = list(folded.defaults)
+    stored = together(
+        db, lambda r, place: r.hget(f"inv:{{{place[0]}}}:locations", place[1]), places
+    )
+    assert dict(zip(places, stored, strict=True)) == folded.defaults
     return folded.levels, folded.holds
 
 
 KINDS = {"OK": "RECOVERED", "LOW": "LOW", "OUT": "OUT"}
 
 
-def _assert_alerts(db: redis.Redis, n: int) -> None:
+def _assert_alerts(journal: list[Any], alerts: list[Any]) -> None:
     """One alert a crossing, under the seq of its movement, and no other."""
     states: dict[Any, str] = {}
     wanted = []
-    for entry_id, entry in db.xrange(f"inv:{{{n}}}:journal"):
+    for entry_id, entry in journal:
         place = (entry["location"], entry["sku"])
         if not entry["sku"] or not (entry["level"] or entry["kind"] == "DELETE"):
             continue
@@ -90,7 +111,7 @@ def _assert_alerts(db: redis.Redis, n: int) -> None:
         states[place] = state
     found = [
         (id_, alert["kind"], alert["location"], alert["sku"], alert["cause"], alert["id"])
-        for id_, alert in db.xrange(f"inv:{{{n}}}:alerts")
+        for id_, alert in alerts
     ]
     assert found == wanted
 
@@ -112,20 +133,26 @@ def held_units(state: str, record: str) -> list[tuple[Any, int]]:
 def stored_levels(db: redis.Redis) -> dict[Any, Any]:
     """Levels by (partition, location, sku), from their keys."""
     found = {}
-    for key in db.scan_iter("inv:{*}:level:*", count=1000):
+    for key, packed in _texts(db, "inv:{*}:level:*"):
         n = int(key[5 : key.index("}")])
         location, _, sku = key.split(":level:", 1)[1].rpartition(":")
-        found[n, location, sku] = unpack_level(db.get(key))
+        found[n, location, sku] = unpack_level(packed)
     return found
 
 
 def stored_holds(db: redis.Redis) -> dict[Any, Any]:
     """Holds by id, from their keys, without the keys of their later verbs."""
     found = {}
-    for key in db.scan_iter("inv:{*}:hold:*", count=1000):
-        state, _, record = db.get(key).split("\n", 2)
+    for key, text in _texts(db, "inv:{*}:hold:*"):
+        state, _, record = text.split("\n", 2)
         found[key.split(":hold:")[1]] = (state, record)
     return found
+
+
+def _texts(db: redis.Redis, pattern: str) -> Iterator[tuple[str, str]]:
+    """The keys of a pattern, with what they hold."""
+    keys = list(db.scan_iter(pattern, count=1000))
+    return zip(keys, together(db, lambda r, key: r.get(key), keys), strict=True)
 
 
 def assert_journal_folds_to_state(db: redis.Redis, partitions: int = 16) -> None:
@@ -147,6 +174,7 @@ def assert_indexes(
     due: dict[Any, dict[str, int]] = defaultdict(dict)
     home_due: dict[int, dict[str, int]] = defaultdict(dict)
     ended: dict[int, set[str]] = defaultdict(set)
+    references: list[tuple[str, str]] = []
     for hold_id, (state, record) in holds.items():
         word, deadline, *_ = state.split(" ")
         home = int(hold_id.split("-")[0])
@@ -156,22 +184,25 @@ def assert_indexes(
             ended[home].add(hold_id)
         reference = record.split("\n")[6]
         if reference:
-            assert db.zscore(f"inv:{{{home}}}:refs", f"{reference}\0{hold_id}") == 0
+            references.append((f"inv:{{{home}}}:refs", f"{reference}\0{hold_id}"))
         for place, units in held_units(state, record):
             held[place] += units
             due[place][hold_id] = int(deadline)
-    for n in range(partitions):
-        assert dict(db.zrange(f"inv:{{{n}}}:due", 0, -1, withscores=True)) == home_due[n]
-        listed = db.lrange(f"inv:{{{n}}}:ended", 0, -1)
+    assert set(together(db, lambda r, named: r.zscore(*named), references)) <= {0}
+    deadlines = together(db, _scores, [f"inv:{{{n}}}:due" for n in range(partitions)])
+    assert [dict(found) for found in deadlines] == [home_due[n] for n in range(partitions)]
+    lists = together(db, lambda r, n: r.lrange(f"inv:{{{n}}}:ended", 0, -1), range(partitions))
+    for n, listed in enumerate(lists):
         assert len(listed) == len(set(listed))
         # One that was taken again stands there a second time, with a "+".
         assert {entry.removesuffix("+") for entry in listed} == ended[n]
     skus: dict[Any, list[str]] = defaultdict(list)
     low: dict[Any, set[str]] = defaultdict(set)
-    for (n, location, sku), level in levels.items():
-        key = f"inv:{{{n}}}:due:{location}:{sku}"
-        assert dict(db.zrange(key, 0, -1, withscores=True)) == due[n, location, sku], key
-        assert level["held"] == held[n, location, sku] >= 0
+    keys = [f"inv:{{{n}}}:due:{location}:{sku}" for n, location, sku in levels]
+    for key, place, found in zip(keys, levels, together(db, _scores, keys), strict=True):
+        level, (n, location, sku) = levels[place], place
+        assert dict(found) == due[place], key
+        assert level["held"] == held[place] >= 0
         skus[n, location].append(sku)
         if level["alert_state"] != "OK":
             low[n, location].add(sku)
@@ -179,3 +210,7 @@ def assert_indexes(
         assert db.zrange(f"inv:{{{n}}}:skus:{location}", 0, -1) == sorted(names)
         assert db.zrange(f"inv:{{{n}}}:low:{location}", 0, -1) == sorted(low[n, location])
         assert db.hexists(f"inv:{{{n}}}:locations", location)
+
+
+def _scores(asked: Any, key: str) -> object:
+    return asked.zrange(key, 0, -1, withscores=True)

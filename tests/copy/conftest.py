@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -35,9 +37,12 @@ from inventory_server.stores.copy_store import CopyStore
 from inventory_server.stores.copy_tables import CopyTableNames, copy_table_names
 from inventory_server.stores.dynamo import Dynamo
 from inventory_server.stores.tables import create_tables
+from tests.copy.copying_servers import QuickServer
 from tests.copy.entries import STORE
 from tests.copy.serving import PARTITIONS
+from tests.eventually import eventually
 from tests.fold import assert_journal_folds_to_state
+from tests.serving import Running
 
 
 @pytest.fixture
@@ -100,6 +105,20 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DrainChild, "FIRST_PAUSE_S", 0.05)
     monkeypatch.setenv("COPY_TEST_FOLD_S", "0.2")
     monkeypatch.setenv("COPY_TEST_BATCH", "40")
+
+
+@pytest.fixture
+def start_quick(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    """Starts server processes whose drainers have short times; ends them after the test."""
+    with contextlib.ExitStack() as running:
+
+        def starts(*flags: str) -> Running:
+            server = QuickServer(tmp_path / "data", *flags)
+            running.callback(server.close)
+            eventually(server.is_serving, timeout_s=30)
+            return server
+
+        yield starts
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from threading import Semaphore
 from typing import Any
 
 import grpc
@@ -24,9 +25,14 @@ from tests.serving import PROGRAM, Running
 NAMES = (f"k{n}" for n in count())
 
 
-def order(server: Running) -> None:
+AHEAD = 250
+"""So many orders the callers may be ahead of the copy: the double copies a hundred a second."""
+
+
+def order(server: Running, may_go_on: Semaphore) -> None:
     """Places and confirms, until nobody answers."""
     for name in NAMES:
+        may_go_on.acquire()
         try:
             hold_id = server.place(name)
             if int(name[1:]) % 3:
@@ -36,28 +42,30 @@ def order(server: Running) -> None:
 
 
 async def test_a_killed_server_and_redis_leave_a_whole_copy_from_which_the_store_comes_back(
-    start: Any, store: DurableRedis, dynamo: Any, dynamo_proxy: Any, table_prefix: str,
+    start_quick: Any, store: DurableRedis, dynamo: Any, dynamo_proxy: Any, table_prefix: str,
     names: Any, reader: Any, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "double")
     own = ("--dynamodb-endpoint", dynamo_proxy.endpoint, "--table-prefix", table_prefix)
-    server: Running = start(*own, "--partitions", "3")
+    server: Running = start_quick(*own, "--partitions", "3")
     server.set_stock(100_000)
     for fault, operation in (
         (throttled(), ""), (broken, ""), (reply_lost, "UpdateItem"),
         (reply_lost, "BatchWriteItem"), (partly(1), "BatchWriteItem"),
     ):  # fmt: skip
         dynamo_proxy.inject(fault, operation=operation, times=4)
+    may_go_on = Semaphore(AHEAD)
     with ThreadPoolExecutor(2) as callers, server.redis() as db:
         for _ in range(2):
-            callers.submit(order, server)
+            callers.submit(order, server, may_go_on)
         try:
             eventually(lambda: int(db.hget("inv:{2}:meta", "copied") or 0) > 40, timeout_s=60)
         finally:
             # The callers end with it.
+            may_go_on.release(AHEAD)
             server.kill_with_redis(redis_first=False)
-    server = start(*own, "--partitions", "3")
+    server = start_quick(*own, "--partitions", "3")
     with server.redis() as db:
         store_id = db.hget("inv:{0}:meta", "store_id")
         leases = CopyLeases(dynamo, names, store_id)
@@ -72,7 +80,7 @@ async def test_a_killed_server_and_redis_leave_a_whole_copy_from_which_the_store
     )
     assert told.returncode == 0, told.stderr
     assert stored_levels(store.db) == before
-    again: Running = start(*own, "--partitions", "3", "--redis-url", store.url)
+    again: Running = start_quick(*own, "--partitions", "3", "--redis-url", store.url)
     assert again.place("last") == order_more
     told = subprocess.run(
         [*PROGRAM, "verify", "--port", str(again.port)], capture_output=True, text=True, check=False

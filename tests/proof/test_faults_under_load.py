@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -125,6 +126,11 @@ async def test_replies_that_are_lost_between_server_and_redis_are_told_all_the_s
     assert_told_as_it_happened(load.askings, store.db, losses=8, settled=repeated)
 
 
+def takes_anew(asking: Any) -> bool:
+    """Whether it takes units where it comes too late."""
+    return bool(getattr(asking.request, "rehold_if_expired", False))
+
+
 async def test_a_full_redis_refuses_holds_whole_and_lets_units_go(
     start: Callable[..., Running], tmp_path: Path, store: DurableRedis
 ) -> None:
@@ -140,7 +146,7 @@ async def test_a_full_redis_refuses_holds_whole_and_lets_units_go(
                 store.db.config_set("maxmemory", "0")
                 places = outcomes([a for a in fulls if a.verb == "PlaceHold"])
                 assert places.keys() == {"STORE_FULL"}
-                ends = outcomes([a for a in fulls if a.verb in ENDS])
+                ends = outcomes([a for a in fulls if a.verb in ENDS and not takes_anew(a)])
                 assert ends["OK"] > 0
                 assert "STORE_FULL" not in ends
             await load.until_more(400, is_done)

@@ -1,8 +1,9 @@
-"""A hundred thousand operations at once on two servers: every answer and every alert is true."""
+"""Thousands of operations at once on two servers: every answer and every alert is true."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from tests.proof.load import Load, outcomes
 from tests.proof.witness import assert_told_as_it_happened, without_collections
 from tests.serving import Running
 
-OPERATIONS = 100_000
+OPERATIONS = int(os.environ.get("INVENTORY_WITNESS_OPERATIONS", "30000"))
+"""How many; the full size is 100000."""
 CALLERS, BATCH_CALLERS = 300, 12
 
 
 @pytest.mark.timeout(480)
-async def test_a_hundred_thousand_operations_are_told_as_they_happened(
+async def test_thousands_of_operations_are_told_as_they_happened(
     start: Callable[..., Running], redis_url: str, db: redis.Redis, tmp_path: Path
 ) -> None:
     flags = ("--redis-url", redis_url, "--durability", "warn")
@@ -46,6 +48,9 @@ async def test_a_hundred_thousand_operations_are_told_as_they_happened(
         *(("LOW", "HOLD"), ("OUT", "HOLD"), ("RECOVERED", "RELEASE"), ("RECOVERED", "EXPIRE")),
         *(("LOW", "POLICY"), ("RECOVERED", "POLICY"), ("LOW", "SALE"), ("RECOVERED", "ADJUST")),
     }
-    assert seen.counts["alerts"] > 1000
-    assert min(seen.counts[name] for name in ("of them replays", "reads", "expiries")) > 500
+    assert seen.counts["alerts"] > OPERATIONS / 100
+    assert (
+        min(seen.counts[name] for name in ("of them replays", "reads", "expiries"))
+        > OPERATIONS / 200
+    )
     assert outcomes(load.askings)["OK"] > OPERATIONS / 2

@@ -6,10 +6,16 @@ from typing import Any
 
 import redis
 
+from tests.fold import together
+
 
 def dump(db: redis.Redis) -> dict[str, Any]:
     """Every key with its type, its bytes, and whether it will go by itself."""
-    return {key: (db.type(key), db.dump(key), db.pttl(key) > 0) for key in sorted(db.keys("*"))}
+    keys = sorted(db.keys("*"))
+    types = together(db, lambda r, key: r.type(key), keys)
+    dumps = together(db, lambda r, key: r.dump(key), keys)
+    lives = [life > 0 for life in together(db, lambda r, key: r.pttl(key), keys)]
+    return dict(zip(keys, zip(types, dumps, lives, strict=True), strict=True))
 
 
 def content(db: redis.Redis) -> dict[str, Any]:
