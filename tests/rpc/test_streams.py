@@ -415,12 +415,14 @@ async def test_a_store_that_goes_back_ends_the_streams(stock, alerts, db) -> Non
 
 
 async def test_one_that_does_not_read_is_told_its_last_cursor_and_loses_nothing(
-    stock, monkeypatch
+    stock, server, monkeypatch
 ) -> None:
     monkeypatch.setattr("inventory_server.operations.streams._Subscriber.MOST_WAITING", 10)
     skus = [f"S{n:02}" for n in range(60)]
     lines = [stock_pb.SetStockLine(sku=sku, location="online", on_hand=1) for sku in skus]
     async with watching(stock.WatchStock, stock_pb.WatchStockRequest()) as watch:
+        # Until it has come to where the reader is, it reads for itself, and no queue overflows.
+        await eventually_async(lambda: _is_joined(server))
         # One change: it is read, and put into the queue, as a whole.
         await stock.SetStock(stock_pb.SetStockRequest(lines=lines, reason=COUNT))
         refusal = await watch.until_end()
@@ -434,6 +436,10 @@ async def test_one_that_does_not_read_is_told_its_last_cursor_and_loses_nothing(
     async with watching(stock.WatchStock, request) as again:
         rest = await again.take(len(skus) - len(events))
     assert [m.movement.sku for m in (*events, *rest)] == skus
+
+
+async def _is_joined(server: Server) -> bool:
+    return any(hub._subscribers for hub in server._hubs)
 
 
 async def test_one_that_never_reads_delays_nobody_and_nothing_is_kept_for_it(stock, server) -> None:
