@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# As many tests at a time as there are processors; most of them wait for something.
+# Half as many tests again at a time as there are processors (tests/conftest.py).
 AT_ONCE := -n auto --dist worksteal
 # Tests start hundreds of processes: where Python is told to keep no compiled code, each
 # compiles everything anew, which is a third of its start.

@@ -38,6 +38,12 @@ from tests.serving import Running
 os.environ["INVENTORY_DYNAMODB_ENDPOINT"] = "off"
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many again as there are processors: a third of the time a test waits."""
+    return max(1, 3 * (os.cpu_count() or 1) // 2)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Without a redis-server, what needs one is skipped; in CI it runs, and fails."""
     if shutil.which("redis-server") or os.environ.get("CI"):
