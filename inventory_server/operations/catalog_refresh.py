@@ -83,24 +83,27 @@ class CatalogRefresh:
 
     async def run(self) -> None:
         """Keeps the index fresh until stopped."""
-        failed = False
+        told: type[Exception] | None = None
         while not self._stopping.is_set():
             try:
                 await self.refresh()
-            except (StoreUnavailable, CatalogThrottled) as error:
-                if not failed:
-                    log.warning("the catalogue's index is not kept fresh: %s", error)
-                failed = True
-                await self._wait(self.RETRY_S)
-            except Exception:
-                # Nobody else would say so, and the catalogue would be away for good.
-                if not failed:
-                    log.exception("the catalogue's index is not kept fresh")
-                failed = True
+            except Exception as error:
+                # Whatever it is: else the catalogue would be away for good, without a word.
+                if type(error) is not told:
+                    self._tell(error)
+                told = type(error)
                 await self._wait(self.RETRY_S)
             else:
-                failed = False
+                told = None
                 await self._wait(self.POLL_S)
+
+    def _tell(self, error: Exception) -> None:
+        is_known = isinstance(error, StoreUnavailable | CatalogThrottled)
+        log.log(
+            logging.WARNING if is_known else logging.ERROR,
+            "the catalogue's index is not kept fresh: %s", error,
+            exc_info=None if is_known else error,
+        )  # fmt: skip
 
     def stop(self) -> None:
         """Ends `run` soon."""
