@@ -22,7 +22,7 @@ from tests.fold import stored_levels
 from tests.processes import DurableRedis
 from tests.serving import PROGRAM, Running
 
-NAMES = (f"k{n}" for n in count())
+NAMES = map("k{}".format, count())  # not a generator: threads share it
 
 
 AHEAD = 250
